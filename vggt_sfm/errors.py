@@ -1,0 +1,39 @@
+"""Errors that end a run, each with the exit code the command line returns."""
+
+from __future__ import annotations
+
+
+class VggtSfmError(Exception):
+    """Base of every error a user can cause or cure; never raised itself."""
+
+    exit_code = 1
+
+
+class InputError(VggtSfmError):
+    """Images or files that cannot be used: none found, unreadable, sizes disagree."""
+
+    exit_code = 3
+
+
+class WeightsError(VggtSfmError):
+    """Weights that are missing, damaged or made for another architecture."""
+
+    exit_code = 4
+
+
+class ReconstructionError(VggtSfmError):
+    """Nothing could be reconstructed; with ``--strict`` also a rejected adjustment."""
+
+    exit_code = 5
+
+
+class CapabilityError(VggtSfmError):
+    """Something was asked for that this machine or installation does not have."""
+
+    exit_code = 6
+
+
+class GateError(VggtSfmError):
+    """A benchmark fell below the baseline it was compared with."""
+
+    exit_code = 7
