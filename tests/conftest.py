@@ -1,0 +1,55 @@
+"""Fixtures and markers that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# The same examples in every run, and no time limit on a loaded machine.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
+
+# marker -> what it costs; each is skipped unless its option is given
+OPT_IN = {
+    "slow": "takes more than a few seconds",
+    "gpu": "needs a CUDA device",
+    "browser": "needs a headless Chromium",
+    "network": "needs the internet",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for marker, reason in OPT_IN.items():
+        parser.addoption(f"--run-{marker}", action="store_true", help=f"run tests: {reason}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker, reason in OPT_IN.items():
+        config.addinivalue_line("markers", f"{marker}: {reason}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker, reason in OPT_IN.items():
+            if marker in item.keywords and not config.getoption(f"--run-{marker}"):
+                item.add_marker(pytest.mark.skip(reason=f"{reason}: --run-{marker}"))
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder with the specification, its goldens and the data sets, or skip the test."""
+    default = Path(__file__).resolve().parents[1].parent / "shared"
+    folder = Path(os.environ.get("VGGT_SFM_SHARED", default))
+    if not folder.is_dir():
+        pytest.skip("no shared folder; set VGGT_SFM_SHARED")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that is the same in every run."""
+    return np.random.default_rng(0)

@@ -1,0 +1,107 @@
+"""The embedded model's network parts, on untrained weights and on hand-made features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vggt_sfm.models.tiny.depth_head import DepthHead
+from vggt_sfm.models.tiny.matching import match_pair, refine
+from vggt_sfm.models.tiny.model import choose_pairs
+from vggt_sfm.models.tiny.network import Features, TinyBackbone, TinyConfig
+
+# points start between four fine cells, and random features favour one of them
+UNTRAINED_PX = 1.5
+SMALL = TinyConfig(stem=8, mid=8, coarse=16, deep=16, coarse_blocks=1, deep_blocks=1)
+
+
+@pytest.fixture(scope="module")
+def backbone() -> TinyBackbone:
+    torch.manual_seed(0)
+    return TinyBackbone(SMALL).eval()
+
+
+def distinct_field(channels: int, height: int, width: int) -> torch.Tensor:
+    """Unit vectors that differ from cell to cell, (1, channels, height, width)."""
+    noise = torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(1))
+    blurred = torch.nn.functional.avg_pool2d(noise, 3, 1, 1)
+    return torch.nn.functional.normalize(blurred + 0.3 * noise, dim=1)
+
+
+def test_shapes_and_unit_descriptors(backbone: TinyBackbone) -> None:
+    with torch.no_grad():
+        f = backbone(torch.rand(2, 3, 48, 64))
+    assert f.coarse.shape == (2, 64, 6, 8)
+    assert f.matchable.shape == (2, 6, 8)
+    assert f.fine.shape == (2, 32, 24, 32)
+    assert f.lateral.shape == (2, 16, 6, 8)
+    np.testing.assert_allclose(f.coarse.norm(dim=1), 1.0, atol=1e-5)
+
+
+def test_refine_finds_a_shift_to_the_sub_pixel(backbone: TinyBackbone) -> None:
+    """Fine maps shifted by whole cells: points must move by exactly that many pixels."""
+    fine = distinct_field(32, 60, 80)
+    shifted = fine.roll((2, -3), dims=(2, 3))
+    xy = torch.tensor([[61.0, 51.0], [81.0, 61.0], [101.0, 71.0]])  # centres of fine cells
+    with torch.no_grad():
+        found, mass = refine(backbone, fine, shifted, xy, xy)
+    np.testing.assert_allclose(found, xy + torch.tensor([-6.0, 4.0]), atol=0.4)
+    assert bool((mass > 0.1).all())
+
+
+def test_an_image_matches_itself_where_it_is(backbone: TinyBackbone) -> None:
+    f = Features(
+        coarse=distinct_field(64, 12, 16),
+        matchable=torch.full((1, 12, 16), 5.0),
+        fine=distinct_field(32, 48, 64),
+        lateral=torch.zeros(1, 16, 12, 16),
+    )
+    xy, confidence = match_pair(backbone, f, f, most=100)
+    assert len(xy) == 100
+    np.testing.assert_allclose(xy[:, :2], xy[:, 2:], atol=UNTRAINED_PX)
+    assert bool((confidence.diff() <= 1e-6).all())
+    assert float(confidence.max()) <= 1.0
+
+
+def test_hidden_cells_are_never_matched(backbone: TinyBackbone) -> None:
+    matchable = torch.full((1, 12, 16), 5.0)
+    matchable[:, :, :8] = -30
+    f = Features(
+        coarse=distinct_field(64, 12, 16),
+        matchable=matchable,
+        fine=distinct_field(32, 48, 64),
+        lateral=torch.zeros(1, 16, 12, 16),
+    )
+    xy, _ = match_pair(backbone, f, f, most=500)
+    assert len(xy) > 0
+    assert float(xy.min(0).values[[0, 2]].min()) >= 8 * 8 - 1
+
+
+def test_depth_head_starts_as_the_depth_it_is_given() -> None:
+    torch.manual_seed(0)
+    head = DepthHead(16, width=32, pairs=1).eval()
+    sparse = torch.full((2, 8, 12), torch.nan)
+    sparse[:, 2:6, 3:9] = 0.7
+    with torch.no_grad():
+        log_depth, log_error = head(torch.randn(2, 16, 8, 12), sparse)
+    assert log_depth.shape == log_error.shape == (2, 32, 48)
+    np.testing.assert_allclose(log_depth[:, 12:20, 16:32], 0.7, atol=1e-4)
+
+
+def test_depth_head_copes_with_no_depth_at_all() -> None:
+    head = DepthHead(16, width=32, pairs=1).eval()
+    with torch.no_grad():
+        log_depth, _ = head(torch.randn(1, 16, 8, 12), torch.full((1, 8, 12), torch.nan))
+    assert bool(torch.isfinite(log_depth).all())
+
+
+def test_all_pairs_of_few_frames_and_the_most_similar_of_many() -> None:
+    assert choose_pairs(np.zeros((1, 1), np.float32)) == []
+    assert choose_pairs(np.zeros((3, 3), np.float32)) == [(0, 1), (0, 2), (1, 2)]
+    position = np.arange(40)
+    similarity = -np.abs(position[:, None] - position).astype(np.float32)
+    pairs = choose_pairs(similarity)
+    assert len(pairs) == len(set(pairs)) < 40 * 39 / 2
+    assert all((s, s + 1) in pairs for s in range(39))
+    assert all(i < j and j - i <= 10 for i, j in pairs)

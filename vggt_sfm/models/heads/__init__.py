@@ -1,0 +1,1 @@
+"""What is read out of the aggregator's tokens, one head a file."""

@@ -1,0 +1,187 @@
+"""The embedded model: photographs to cameras, depth and matches in one pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from vggt_sfm._checks import Float32, Float64
+from vggt_sfm._log import Progress
+from vggt_sfm.errors import WeightsError
+from vggt_sfm.models.tiny.depth_head import DepthHead
+from vggt_sfm.models.tiny.matching import match_pair
+from vggt_sfm.models.tiny.network import STRIDE, Features, TinyBackbone, TinyConfig
+from vggt_sfm.models.tiny.solve import (
+    Solution,
+    normalize_scale,
+    solve_cameras,
+    sparse_depths,
+)
+from vggt_sfm.scene import Matches, PixelMap, Predictions, Scene
+
+LONG_SIDE = 448
+_ALL_PAIRS_UP_TO = 12  # frames
+_NEIGHBORS = 10
+_MOST_MATCHES = 1200
+_DEPTH_SCALE = 2  # the depth head sees the images at half the network's resolution
+
+
+class TinyModel(nn.Module):
+    """Backbone and depth head, with the solver that joins their matches to cameras."""
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__()
+        self.backbone = TinyBackbone(config)
+        self.depth_head = DepthHead(config.coarse)
+
+    @classmethod
+    def load(cls, weights: Path, device: torch.device) -> TinyModel:
+        """Load a .safetensors file and the configuration in the .json beside it.
+
+        Raises:
+            WeightsError: If either is missing, damaged or of another architecture.
+        """
+        try:
+            card = json.loads(weights.with_suffix(".json").read_text())
+            model = cls(TinyConfig(**card["config"]))
+            state = {k: v.float() for k, v in load_file(weights).items()}
+            model.load_state_dict(state)
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"{weights}: cannot be loaded as the embedded model: {error}"
+            ) from error
+        return model.to(device).eval()
+
+    @torch.no_grad()
+    def predict(self, images: Float32, scene: Scene, progress: Progress) -> Predictions:
+        """Predict cameras, depth and matches.
+
+        Args:
+            images: (S, 3, H, W) in [0, 1]; H and W are multiples of 16.
+            scene: The frames and their pixel maps into ``images``.
+            progress: Where the frames and pairs are counted.
+        """
+        features = self._describe(images, scene.pixel_maps, progress)
+        similarity = _similarity(features)
+        matches = self._match(features, choose_pairs(similarity), progress)
+        solution = solve_cameras(matches, scene, similarity)
+        return self._with_depth(images, solution, matches)
+
+    def _describe(
+        self, images: Float32, maps: Iterable[PixelMap], progress: Progress
+    ) -> list[Features]:
+        device = next(self.parameters()).device
+        features = []
+        with progress.task("describe images", len(images)) as task:
+            for image, pixel_map in zip(images, maps, strict=True):
+                batch = torch.as_tensor(image, device=device)[None]
+                described = self.backbone(batch.contiguous(memory_format=torch.channels_last))
+                features.append(_hide_padding(described, pixel_map))
+                task.advance()
+        return features
+
+    def _match(
+        self, features: list[Features], pairs: list[tuple[int, int]], progress: Progress
+    ) -> Matches:
+        xy, confidence, offsets = [], [], [0]
+        with progress.task("match pairs", len(pairs)) as task:
+            for i, j in pairs:
+                points, trust = match_pair(
+                    self.backbone, features[i], features[j], most=_MOST_MATCHES
+                )
+                xy.append(points.cpu().numpy())
+                confidence.append(trust.cpu().numpy())
+                offsets.append(offsets[-1] + len(points))
+                task.advance()
+        return Matches(
+            pairs=np.array(pairs, np.int64).reshape(-1, 2),
+            offsets=np.array(offsets, np.int64),
+            xy=np.concatenate(xy) if xy else np.empty((0, 4), np.float32),
+            confidence=np.concatenate(confidence) if xy else np.empty(0, np.float32),
+        )
+
+    def _with_depth(self, images: Float32, solution: Solution, matches: Matches) -> Predictions:
+        frames, _, height, width = images.shape
+        small = _multiple(height / _DEPTH_SCALE), _multiple(width / _DEPTH_SCALE)
+        rows, columns = small[0] // 8, small[1] // 8
+        sparse = sparse_depths(solution, frames, height, width, rows, columns)
+        solution, sparse = normalize_scale(solution, sparse)
+        device = next(self.parameters()).device
+        lateral = []
+        for image in images:
+            batch = torch.as_tensor(image, device=device)[None]
+            batch = nn.functional.interpolate(batch, small, mode="bilinear", antialias=True)
+            lateral.append(self.backbone(batch).lateral)
+        log_depth, log_error = self.depth_head(
+            torch.cat(lateral), torch.as_tensor(sparse, device=device).log()
+        )
+        full = nn.functional.interpolate(
+            torch.stack([log_depth, log_error], 1), (height, width), mode="bilinear"
+        )
+        return Predictions(
+            cam_from_world=solution.cam_from_world,
+            intrinsics=solution.intrinsics,
+            depth=full[:, 0].exp().cpu().numpy(),
+            depth_confidence=(-full[:, 1]).exp().cpu().numpy(),
+            camera_sources=solution.sources,
+            matches=matches,
+        )
+
+
+def _multiple(size: float) -> int:
+    return max(1, round(size / STRIDE)) * STRIDE
+
+
+def _hide_padding(features: Features, pixel_map: PixelMap) -> Features:
+    """Make cells that do not show the photo unmatchable."""
+    x0, y0, x1, y1 = pixel_map.content_box()
+    matchable = torch.full_like(features.matchable, -30.0)
+    window = (..., slice(-(-y0 // 8), y1 // 8), slice(-(-x0 // 8), x1 // 8))
+    matchable[window] = features.matchable[window]
+    return Features(
+        coarse=features.coarse,
+        matchable=matchable,
+        fine=features.fine,
+        lateral=features.lateral,
+    )
+
+
+def _similarity(features: list[Features]) -> Float32:
+    """How much of each frame is found in each other one, (S, S), from pooled descriptors."""
+    pooled = []
+    for f in features:
+        weight = f.matchable.sigmoid()[:, None]
+        mean = nn.functional.avg_pool2d(f.coarse * weight, 2, ceil_mode=True)
+        pooled.append(nn.functional.normalize(mean.flatten(2)[0], dim=0))
+    result = np.zeros((len(features), len(features)), np.float32)
+    for i, j in combinations(range(len(features)), 2):
+        cosine = pooled[i].T @ pooled[j]
+        both = cosine.amax(1).square().mean() + cosine.amax(0).square().mean()
+        result[i, j] = result[j, i] = float(both) / 2
+    return result
+
+
+def choose_pairs(similarity: Float32) -> list[tuple[int, int]]:
+    """Choose which pairs to match: all of a few frames, else each frame's most similar ones.
+
+    Args:
+        similarity: (S, S).
+
+    Returns:
+        Ascending pairs (i, j) with i < j.
+    """
+    count = len(similarity)
+    if count <= _ALL_PAIRS_UP_TO:
+        return list(combinations(range(count), 2))
+    off_diagonal: Float64 = similarity.astype(np.float64)
+    np.fill_diagonal(off_diagonal, -np.inf)
+    nearest = np.argsort(-off_diagonal, axis=1, kind="stable")[:, :_NEIGHBORS]
+    pairs = {(min(i, int(j)), max(i, int(j))) for i in range(count) for j in nearest[i]}
+    return sorted(pairs)

@@ -1,0 +1,137 @@
+"""Relative pose and depth of two views from the model's own matches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vggt_sfm._checks import Bool, Float32, Float64
+
+MIN_MATCHES = 12
+_THRESHOLD_PX = 1.5
+_CONFIDENCE = 0.9999
+_MAX_ITERATIONS = 2000
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Edge:
+    """The geometry between two frames, as far as their matches tell."""
+
+    i: int
+    j: int
+    rotation: Float64  # (3, 3) cam_j_from_cam_i
+    direction: Float64  # (3,) unit translation of cam_j_from_cam_i
+    xy: Float64  # (n, 4) verified matches, network px
+    confidence: Float64  # (n,)
+    parallax_deg: float  # median angle between the matched rays
+
+    @property
+    def weight(self) -> float:
+        """Number of verified matches."""
+        return float(len(self.xy))
+
+
+def fundamental_matrix(xy: Float32) -> tuple[Float64, Bool] | None:
+    """Estimate the (3, 3) fundamental matrix of (n, 4) matches, px; None if there is none."""
+    if len(xy) < MIN_MATCHES:
+        return None
+    points = xy.astype(np.float64)
+    F, mask = cv2.findFundamentalMat(
+        points[:, :2], points[:, 2:], cv2.USAC_MAGSAC, _THRESHOLD_PX, _CONFIDENCE, _MAX_ITERATIONS
+    )
+    if F is None or F.shape != (3, 3) or not np.isfinite(F).all():
+        return None
+    return np.asarray(F, np.float64), mask.ravel().astype(bool)
+
+
+def relative_pose(
+    i: int, j: int, xy: Float32, confidence: Float32, K_i: Float64, K_j: Float64
+) -> Edge | None:
+    """Estimate the relative pose of a pair whose intrinsics are known.
+
+    Args:
+        i: First frame.
+        j: Second frame.
+        xy: (n, 4) matches, network px.
+        confidence: (n,) of each match.
+        K_i: (3, 3) intrinsics of the first frame, px.
+        K_j: (3, 3) of the second.
+
+    Returns:
+        The edge, or None where the matches support no pose.
+    """
+    if len(xy) < MIN_MATCHES:
+        return None
+    rays_i, rays_j = normalized(xy[:, :2], K_i), normalized(xy[:, 2:], K_j)
+    focal = (K_i[0, 0] + K_j[0, 0]) / 2
+    E, mask = cv2.findEssentialMat(
+        rays_i,
+        rays_j,
+        np.eye(3),
+        cv2.USAC_MAGSAC,
+        _CONFIDENCE,
+        _THRESHOLD_PX / focal,
+        _MAX_ITERATIONS,
+    )
+    if E is None or E.shape != (3, 3) or not np.isfinite(E).all():
+        return None
+    good = mask.ravel().astype(bool)
+    if good.sum() < MIN_MATCHES:
+        return None
+    _, turn, t, front = cv2.recoverPose(E, rays_i[good], rays_j[good], np.eye(3))
+    R = np.asarray(turn, np.float64)
+    inside = front.ravel() > 0
+    if inside.sum() < MIN_MATCHES:
+        return None
+    rows = np.flatnonzero(good)[inside]
+    return Edge(
+        i=i,
+        j=j,
+        rotation=R,
+        direction=t.ravel() / np.linalg.norm(t),
+        xy=xy[rows].astype(np.float64),
+        confidence=confidence[rows].astype(np.float64),
+        parallax_deg=float(np.median(ray_angles_deg(rays_i[rows], rays_j[rows], R))),
+    )
+
+
+def normalized(xy: Float64 | Float32, K: Float64) -> Float64:
+    """(n, 2) px to (n, 2) image coordinates at unit focal length."""
+    return np.asarray((xy.astype(np.float64) - K[:2, 2]) / np.array([K[0, 0], K[1, 1]]))
+
+
+def ray_angles_deg(rays_i: Float64, rays_j: Float64, R: Float64) -> Float64:
+    """Angles between (n, 2) rays of two cameras, (n,) degrees; 0 means infinitely far."""
+    a = _homogeneous(rays_i) @ R.T
+    b = _homogeneous(rays_j)
+    sine = np.linalg.norm(np.cross(a, b), axis=1)
+    return np.asarray(np.rad2deg(np.arctan2(sine, np.sum(a * b, axis=1))))
+
+
+def two_view_depths(
+    rays_i: Float64, rays_j: Float64, R: Float64, t: Float64
+) -> tuple[Float64, Float64]:
+    """Depths along both optical axes where matched rays come closest.
+
+    Args:
+        rays_i: (n, 2) at unit focal length.
+        rays_j: (n, 2).
+        R: (3, 3) cam_j_from_cam_i.
+        t: (3,) translation of cam_j_from_cam_i, scene units.
+
+    Returns:
+        (n,) depth in camera i and (n,) in camera j; not positive behind a camera.
+
+    Source: least squares of ``z_i R x_i + t = z_j x_j`` in the two depths.
+    """
+    a, b = _homogeneous(rays_i) @ R.T, _homogeneous(rays_j)
+    aa, bb, ab = (a * a).sum(1), (b * b).sum(1), (a * b).sum(1)
+    at, bt = a @ t, b @ t
+    determinant = np.maximum(aa * bb - ab * ab, 1e-12)
+    return (ab * bt - bb * at) / determinant, (aa * bt - ab * at) / determinant
+
+
+def _homogeneous(rays: Float64) -> Float64:
+    return np.concatenate([rays, np.ones((len(rays), 1))], axis=1)
