@@ -1,0 +1,136 @@
+"""Losses that teach the backbone to match: cells by cross-entropy, then sub-pixel positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from vggt_sfm.models.tiny.matching import fine_logits, window_offsets
+from vggt_sfm.models.tiny.network import COARSE, FINE, Features, TinyBackbone
+from vggt_sfm.training.pool import PairBatch, warp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchingLoss:
+    """The loss and what it was made of."""
+
+    total: torch.Tensor
+    coarse: float
+    fine: float
+    within_1px: float
+    """Share of the fine training points found within 1 px."""
+    median_px: float
+
+
+def cell_centers(rows: int, columns: int) -> torch.Tensor:
+    """Centres of the coarse cells, (rows * columns, 2) px."""
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    return (torch.stack([x, y], -1).reshape(-1, 2).float() + 0.5) * COARSE
+
+
+def matching_loss(model: TinyBackbone, batch: PairBatch, *, fine_points: int = 96) -> MatchingLoss:
+    """Match each pair in both directions.
+
+    Args:
+        model: The backbone being trained.
+        batch: B rendered pairs.
+        fine_points: Points a pair and direction for the fine loss.
+    """
+    count = len(batch.image)
+    features = _features(model, batch.image.flatten(0, 1))
+    rows, columns = features.coarse.shape[-2:]
+    centers = cell_centers(rows, columns).expand(count, -1, -1)
+    described = _pairs(features.coarse.flatten(2))  # (B, 2, D, cells)
+    scores = model.log_temperature.exp() * torch.einsum(
+        "bdi,bdj->bij", described[:, 0], described[:, 1]
+    )
+    matchable = _pairs(features.matchable.flatten(1))
+    coarse_terms, fine_terms, errors = [], [], []
+    for source in (0, 1):
+        there, seen = warp(batch, centers, source)
+        logits = scores if source == 0 else scores.transpose(1, 2)
+        coarse_terms.append(_coarse_terms(logits, there, seen, columns))
+        coarse_terms.append(F.binary_cross_entropy_with_logits(matchable[:, source], seen.float()))
+        if fine_points:
+            loss, error = _fine_terms(model, features, centers, there, seen, source, fine_points)
+            fine_terms.append(loss)
+            errors.append(error)
+    coarse = torch.stack(coarse_terms).sum() / 2
+    fine = torch.stack(fine_terms).mean() if fine_terms else torch.zeros(())
+    error = torch.cat(errors) if errors else torch.full((1,), float("nan"))
+    return MatchingLoss(
+        total=coarse + fine,
+        coarse=coarse.item(),
+        fine=fine.item(),
+        within_1px=float((error < 1).float().mean()),
+        median_px=float(error.median()),
+    )
+
+
+def _features(model: TinyBackbone, images: torch.Tensor) -> Features:
+    """Run the backbone in bf16, the losses in fp32."""
+    with torch.autocast(images.device.type, torch.bfloat16):
+        features = model(images.contiguous(memory_format=torch.channels_last))
+    return Features(
+        coarse=features.coarse.float(),
+        matchable=features.matchable.float(),
+        fine=features.fine.float(),
+        lateral=features.lateral,
+    )
+
+
+def _pairs(x: torch.Tensor) -> torch.Tensor:
+    """(2B, …) to (B, 2, …)."""
+    return x.reshape(-1, 2, *x.shape[1:])
+
+
+def _coarse_terms(
+    logits: torch.Tensor, there: torch.Tensor, seen: torch.Tensor, columns: int
+) -> torch.Tensor:
+    """Cross-entropy over the other view's cells, for the cells that are seen there."""
+    cell = (there / COARSE).floor().long()
+    target = (cell[..., 1] * columns + cell[..., 0]).clamp(0, logits.shape[-1] - 1)
+    if not bool(seen.any()):
+        return logits.sum() * 0
+    return F.cross_entropy(logits[seen], target[seen], label_smoothing=0.02)
+
+
+def _fine_terms(
+    model: TinyBackbone,
+    features: Features,
+    centers: torch.Tensor,
+    there: torch.Tensor,
+    seen: torch.Tensor,
+    source: int,
+    points: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy over a window around a jittered start, and the errors in px."""
+    count = len(centers)
+    order = (torch.rand(seen.shape) + seen.float()).topk(min(points, seen.shape[1]), dim=1).indices
+    keep = seen.gather(1, order)
+    pair, slot = keep.nonzero(as_tuple=True)
+    if len(pair) == 0:
+        return features.fine.sum() * 0, torch.zeros(0)
+    cell = order[pair, slot]
+    true_xy = there[pair, cell]
+    # the coarse stage starts the search at a cell centre, one cell off at worst
+    start = ((true_xy / COARSE).floor() + 0.5) * COARSE
+    shift = torch.randint(-1, 2, start.shape) * (torch.rand(len(start), 1) < 0.35)
+    start = start + COARSE * shift
+    fine = _pairs(features.fine)
+    logits, base = fine_logits(
+        fine[:, source], fine[:, 1 - source], pair, centers[pair, cell], start
+    )
+    logits = logits * model.log_fine_temperature.exp()
+    offsets = window_offsets(logits.device) + base[:, None]  # (n, window, 2) px
+    distance = ((offsets - true_xy[:, None]) / FINE).square().sum(-1)
+    reachable = distance.amin(1) < 1.0
+    # a narrow bump instead of one cell: its centroid is the true position
+    target = F.softmax(-distance / (2 * 0.5**2), dim=1)
+    loss = -(target * F.log_softmax(logits, 1)).sum(1)
+    loss = loss + (target * target.clamp(min=1e-9).log()).sum(1)
+    best = offsets[torch.arange(len(logits)), logits.detach().argmax(1)]
+    errors = (best - true_xy).norm(dim=-1)
+    return loss[reachable].mean() if bool(reachable.any()) else loss.sum() * 0, errors
