@@ -107,7 +107,6 @@ def _fine_terms(
     points: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-entropy over a window around a jittered start, and the errors in px."""
-    count = len(centers)
     order = (torch.rand(seen.shape) + seen.float()).topk(min(points, seen.shape[1]), dim=1).indices
     keep = seen.gather(1, order)
     pair, slot = keep.nonzero(as_tuple=True)

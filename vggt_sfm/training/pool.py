@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vggt_sfm._checks import Float64, UInt8
+from vggt_sfm._checks import Float64, Int64, UInt8
 from vggt_sfm._log import get_logger
 from vggt_sfm.training.render import render
 from vggt_sfm.training.scenes import (
@@ -22,6 +22,8 @@ from vggt_sfm.training.textures import TextureBank
 _log = get_logger(__name__)
 
 MIN_MEDIAN_DEPTH = 0.5
+MIN_OVERLAP = 0.12  # share of the first view's pixels that the second one sees
+PROBE_PX = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,17 +124,12 @@ class PairBatch:
 
 
 def draw_pairs(shard: Shard, count: int, side: int, rng: np.random.Generator) -> PairBatch:
-    """Draw pairs of different views of the same scene, randomly mirrored, cut to ``side`` px."""
-    scenes = rng.integers(0, len(shard.image), count)
-    views = shard.image.shape[1]
-    first = rng.integers(0, views, count)
-    hop = np.minimum(1 + rng.geometric(0.5, count), views) - 1
-    second = (first + np.maximum(hop, 1)) % views
-    index = np.stack([first, second], 1)
-    image = torch.as_tensor(shard.image[scenes[:, None], index]).float() / 255
-    depth = torch.as_tensor(shard.depth[scenes[:, None], index].astype(np.float32))
-    pose = torch.as_tensor(shard.cam_from_world[scenes[:, None], index]).float()
-    K = torch.as_tensor(shard.intrinsics[scenes[:, None], index]).float()
+    """Draw pairs of views that overlap, randomly mirrored, cut to ``side`` px."""
+    scenes, views = _overlapping(shard, count, rng)
+    image = torch.as_tensor(shard.image[scenes, views]).float() / 255
+    depth = torch.as_tensor(shard.depth[scenes, views].astype(np.float32))
+    pose = torch.as_tensor(shard.cam_from_world[scenes, views]).float()
+    K = torch.as_tensor(shard.intrinsics[scenes, views]).float()
     image, depth, K = _crop(image.permute(0, 1, 4, 2, 3), depth, K, side, rng)
     if rng.random() < 0.5:
         image, depth, pose, K = _mirror(image, depth, pose, K)
@@ -140,6 +137,29 @@ def draw_pairs(shard: Shard, count: int, side: int, rng: np.random.Generator) ->
     return PairBatch(
         image=flat.reshape(image.shape), depth=depth, cam_from_world=pose, intrinsics=K
     )
+
+
+def _overlapping(shard: Shard, count: int, rng: np.random.Generator) -> tuple[Int64, Int64]:
+    """Scenes (count, 1) and views (count, 2) of pairs that see enough of the same surface."""
+    candidates = 4 * count
+    scenes = rng.integers(0, len(shard.image), (candidates, 1))
+    total = shard.image.shape[1]
+    first = rng.integers(0, total, candidates)
+    hop = np.clip(rng.geometric(0.45, candidates), 1, total - 1)
+    views = np.stack([first, (first + hop) % total], 1)
+    depth = torch.as_tensor(shard.depth[scenes, views].astype(np.float32))
+    geometry = PairBatch(
+        image=depth[:, :, None],
+        depth=depth,
+        cam_from_world=torch.as_tensor(shard.cam_from_world[scenes, views]).float(),
+        intrinsics=torch.as_tensor(shard.intrinsics[scenes, views]).float(),
+    )
+    steps = torch.arange(PROBE_PX // 2, depth.shape[-1], PROBE_PX) + 0.5
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    probes = torch.stack([x, y], -1).reshape(1, -1, 2).expand(candidates, -1, -1)
+    overlap = warp(geometry, probes, 0)[1].float().mean(1).numpy()
+    best = np.argsort(overlap < MIN_OVERLAP, kind="stable")[:count]
+    return scenes[best], views[best]
 
 
 def _crop(
