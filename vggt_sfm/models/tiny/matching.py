@@ -8,9 +8,10 @@ from torch.nn import functional as F
 from vggt_sfm.models.tiny.network import COARSE, FINE, Features, TinyBackbone
 
 WINDOW = 13  # fine cells a side: one coarse cell of slack around the start
-MIN_PROBABILITY = 0.0005  # below, a cell and its best partner agree no better than by chance
+MIN_LOG_PROBABILITY = -7.6  # below, a cell and its best partner agree no better than by chance
 MAX_CYCLE_PX = 2.0  # there and back again
 MODE_STEPS = 4
+FAR_PX2 = 150.0
 
 
 def window_offsets(device: torch.device | str = "cpu") -> torch.Tensor:
@@ -94,11 +95,14 @@ def match_pair(
     scores = model.log_temperature.exp() * (
         first.coarse.flatten(2)[0].T @ second.coarse.flatten(2)[0]
     )
-    probability = F.softmax(scores, 1) * F.softmax(scores, 0)
-    probability = probability * first.matchable.flatten().sigmoid()[:, None]
-    probability = probability * second.matchable.flatten().sigmoid()
-    forward = _one_way(model, first, second, probability, most)
-    backward = _one_way(model, second, first, probability.T, most)
+    # logarithm of the product of both softmaxes: products themselves would sink into denormals
+    rows, columns = scores.logsumexp(1), scores.logsumexp(0)
+    scores = scores.mul_(2).sub_(rows[:, None]).sub_(columns)
+    scores.add_(F.logsigmoid(first.matchable.flatten())[:, None])
+    scores.add_(F.logsigmoid(second.matchable.flatten()))
+    over_second, over_first = scores.max(1), scores.max(0)
+    forward = _one_way(model, first, second, over_second, over_first.indices, most)
+    backward = _one_way(model, second, first, over_first, over_second.indices, most)
     xy = torch.cat([forward[0], backward[0][:, [2, 3, 0, 1]]])
     confidence = torch.cat([forward[1], backward[1]])
     order = confidence.argsort(descending=True, stable=True)[:most]
@@ -106,25 +110,31 @@ def match_pair(
 
 
 def _one_way(
-    model: TinyBackbone, first: Features, second: Features, probability: torch.Tensor, most: int
+    model: TinyBackbone,
+    first: Features,
+    second: Features,
+    best: torch.return_types.max,
+    back: torch.Tensor,
+    most: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Matches that start at cell centres of the first image."""
+    """Matches that start at cell centres of the first image.
+
+    ``best`` holds each cell's log probability and partner, ``back`` the partners' partners.
+    """
     columns_a, columns_b = first.coarse.shape[-1], second.coarse.shape[-1]
-    best, there = probability.max(1)
-    back = probability.argmax(0)[there]
-    here = torch.arange(len(best), device=best.device)
+    back = back[best.indices]
+    here = torch.arange(len(back), device=back.device)
     near = ((back % columns_a - here % columns_a).abs() <= 1) & (
         (back // columns_a - here // columns_a).abs() <= 1
     )
-    chosen = here[near & (best > MIN_PROBABILITY)]
-    chosen = chosen[best[chosen].argsort(descending=True, stable=True)[:most]]
+    chosen = here[near & (best.values > MIN_LOG_PROBABILITY)]
+    chosen = chosen[best.values[chosen].argsort(descending=True, stable=True)[:most]]
     start_a = _cell_center(chosen, columns_a)
-    found, peak = refine(
-        model, first.fine, second.fine, start_a, _cell_center(there[chosen], columns_b)
-    )
+    start_b = _cell_center(best.indices[chosen], columns_b)
+    found, peak = refine(model, first.fine, second.fine, start_a, start_b)
     returned, _ = refine(model, second.fine, first.fine, found, start_a)
     kept = (returned - start_a).norm(dim=1) < MAX_CYCLE_PX
-    confidence = (best[chosen].sqrt() * peak)[kept]
+    confidence = ((best.values[chosen] / 2).exp() * peak)[kept]
     return torch.cat([start_a, found], 1)[kept], confidence
 
 
@@ -159,7 +169,8 @@ def refine(
     weight = probability
     # mean shift to the mode: a window that moves with its centre has no bias towards cell centres
     for _ in range(MODE_STEPS):
-        distance = (offsets - center[:, None]).square().sum(-1)
+        # far cells weigh nothing; unclamped, their weights would be denormal and slow
+        distance = (offsets - center[:, None]).square().sum(-1).clamp(max=FAR_PX2)
         weight = probability * torch.exp(-distance / (2 * FINE**2))
         center = (weight[..., None] * offsets).sum(1) / weight.sum(1).clamp(min=1e-9)[:, None]
     return center + base, weight.sum(1)
