@@ -1,0 +1,60 @@
+# Every target works from a fresh clone. Choose the interpreter (3.11 or newer) with PYTHON=…
+# On Linux, TORCH_INDEX=https://download.pytorch.org/whl/cpu leaves out the CUDA libraries.
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-all lint format type stage-hashes bench train-embedded clean
+
+demo: $(VENV)/installed  ## reconstruct a rendered scene whose cameras are known
+	$(BIN)/vggt-sfm demo -o build/demo
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/dev
+	$(BIN)/python -m pytest --run-slow
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Static tools do not see the package-dir map of pyproject.toml, so they get the built tree.
+type: $(VENV)/dev
+	rm -rf build/typecheck build/lib build/bdist.*
+	$(PIP) --no-deps --target build/typecheck .
+	cd build/typecheck && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml -p vggt_sfm
+	cd build/typecheck && $(abspath $(BIN))/lint-imports --config ../../pyproject.toml
+
+# After a change of a stage's code; first raise its version if its results changed.
+stage-hashes: $(VENV)/dev
+	$(BIN)/python tests/pipelines/test_stage_versions.py --write
+
+bench: $(VENV)/installed
+	$(BIN)/python -m vggt_sfm.benchmarks.real_photos
+
+train-embedded: $(VENV)/installed
+	$(BIN)/python -m vggt_sfm.training.tiny
+
+clean:
+	rm -rf build $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11; choose another one with PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/installed
+	$(PIP) --group dev
+	@touch $@
