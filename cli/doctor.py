@@ -1,0 +1,162 @@
+"""``vggt-sfm doctor``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+import vggt_sfm
+from vggt_sfm.cli.native import missing_library
+from vggt_sfm.cli.options import common_options
+from vggt_sfm.errors import CapabilityError
+
+# distribution -> what to try in a process of its own: a native library can end the process.
+_NATIVE = {
+    "torch": "import torch",
+    "pycolmap": "import pycolmap, pycolmap.cost_functions",
+    "pyceres": "import pyceres",
+    "opencv-python": "import cv2",
+    "h5py": "import h5py",
+}
+_GPU = (
+    "import torch; cuda = torch.cuda.is_available(); mps = torch.backends.mps.is_available(); "
+    "print(torch.cuda.get_device_name() if cuda else 'Apple GPU' if mps else '')"
+)
+_WEIGHTS = "models/weights/tiny.safetensors"
+_PATIENCE_S = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of the doctor's report."""
+
+    name: str
+    ok: bool
+    found: str
+    advice: str | None = None
+    """What to do about it."""
+
+
+@click.command("doctor")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="Folder that results shall go to.  [default: this folder]",
+)
+@common_options
+def command(output: Path, as_json: bool, level: int) -> None:
+    """Check this installation and say what is missing."""
+    checks = [
+        Check(name="vggt-sfm", ok=True, found=vggt_sfm.__version__),
+        Check(name="python", ok=True, found=f"{platform.python_version()} ({sys.executable})"),
+        *(_check_import(name, code) for name, code in _NATIVE.items()),
+        _check_gpu(),
+        _check_weights(),
+        _check_heic(),
+        _check_writable(output),
+    ]
+    missing = [check for check in checks if not check.ok]
+    for check in checks:
+        mark = "ok     " if check.ok else "MISSING"
+        click.echo(f"{mark}  {check.name}: {check.found}", err=True)
+        if check.advice:
+            click.echo(f"         {check.advice}", err=True)
+    if missing:
+        raise CapabilityError(
+            f"missing: {', '.join(check.name for check in missing)}; "
+            + "; ".join(check.advice for check in missing if check.advice)
+        )
+    if as_json:
+        click.echo(json.dumps({"ok": True, "schema": 1, "checks": [asdict(c) for c in checks]}))
+
+
+def _check_import(distribution: str, code: str) -> Check:
+    try:
+        version = importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return Check(
+            name=distribution,
+            ok=False,
+            found="not installed",
+            advice=f"pip install {distribution}",
+        )
+    failure = _failure(code)
+    if failure is None:
+        return Check(name=distribution, ok=True, found=version)
+    advice = missing_library(failure) or f"pip install --force-reinstall {distribution}=={version}"
+    return Check(name=distribution, ok=False, found=f"{version}, but {failure}", advice=advice)
+
+
+def _failure(code: str) -> str | None:
+    """Return why some code fails in a fresh interpreter, or None."""
+    done = _python(code)
+    if done.returncode == 0:
+        return None
+    lines = done.stderr.strip().splitlines()
+    return lines[-1] if lines else f"it ends the process with status {done.returncode}"
+
+
+def _python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_S,
+        check=False,
+    )
+
+
+def _check_gpu() -> Check:
+    done = _python(_GPU)
+    name = done.stdout.strip() if done.returncode == 0 else ""
+    return Check(name="gpu", ok=True, found=name or "none, the CPU will do the work")
+
+
+def _check_weights() -> Check:
+    path = Path(vggt_sfm.__file__).parent / _WEIGHTS
+    if path.is_file():
+        return Check(name="embedded model", ok=True, found=f"{path.stat().st_size / 1e6:.1f} MB")
+    return Check(
+        name="embedded model",
+        ok=False,
+        found=f"no {path}",
+        advice="pip install --force-reinstall vggt-sfm",
+    )
+
+
+def _check_heic() -> Check:
+    there = importlib.util.find_spec("pi_heif") is not None
+    return Check(
+        name="heic photos",
+        ok=True,
+        found="yes" if there else "no",
+        advice=None if there else "optional: pip install 'vggt-sfm[heic]'",
+    )
+
+
+def _check_writable(folder: Path) -> Check:
+    existing = next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir()
+    )
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        return Check(
+            name="output",
+            ok=False,
+            found=f"cannot write to {existing}: {error.strerror}",
+            advice="choose another folder with -o",
+        )
+    return Check(name="output", ok=True, found=f"can write to {existing}")

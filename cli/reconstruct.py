@@ -1,0 +1,110 @@
+"""``vggt-sfm reconstruct``."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vggt_sfm._log import get_logger
+from vggt_sfm.cli.console import open_console
+from vggt_sfm.cli.native import settle_native_libraries
+from vggt_sfm.cli.options import build_config, common_options, config_options
+from vggt_sfm.pipelines.config import ReconstructConfig
+
+if TYPE_CHECKING:
+    from vggt_sfm.pipelines.reconstruct import ReconstructResult
+
+_ALIASES = {
+    "predict.weights": "--weights",
+    "predict.device": "--device",
+    "track.seed": "--seed",
+}
+_logger = get_logger(__name__)
+
+
+@click.command("reconstruct")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for the results.  [default: vggt-sfm-out beside the image folder]",
+)
+@config_options(ReconstructConfig, _ALIASES)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=0),
+    help="Threads for tracks and adjustment, 0 for all cores. Results then differ in the last "
+    "digits from run to run.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="TOML or JSON file with options; the run.json of an earlier run repeats it.",
+)
+@common_options
+def command(
+    images: tuple[str, ...],
+    output: Path | None,
+    threads: int | None,
+    config_file: Path | None,
+    as_json: bool,
+    level: int,
+    **given: object,
+) -> None:
+    """Turn photographs into a COLMAP model.
+
+    IMAGES is a folder (with its sub-folders), a glob, a text file with one path per line, or
+    several folders and images.
+    """
+    start = time.monotonic()
+    for name in ("track__threads", "adjust__threads"):
+        given[name] = threads if given[name] is None else given[name]
+    config = build_config(ReconstructConfig, config_file, given)
+    # Imported here, so that --help and wrong options are answered at once.
+    from vggt_sfm.pipelines.reconstruct import default_output, reconstruct
+
+    progress = open_console(level)
+    settle_native_libraries(level)
+    output = (output or default_output(images)).absolute()
+    _logger.info("results go to %s", output)
+    if threads is not None and threads != 1:
+        _logger.info("--threads %d: results may differ in the last digits between runs", threads)
+    result = reconstruct(images, output, config, progress=progress)
+    report = result.report
+    _logger.info("%s", report.line)
+    if report.sparse is not None:
+        _logger.info(
+            "%s holds the model: open it in COLMAP (File, Import model), or %s in a point cloud "
+            "viewer",
+            result.sparse,
+            result.points,
+        )
+    if as_json:
+        click.echo(json.dumps(_summary(result, time.monotonic() - start)))
+
+
+def _summary(result: ReconstructResult, seconds: float) -> dict[str, object]:
+    """Return what programs want to know; the rest is in ``run.json``."""
+    report = result.report
+    return {
+        "ok": True,
+        "schema": report.schema,
+        "status": report.status,
+        "reason": report.reason,
+        "output": str(result.output),
+        "sparse": str(result.sparse) if result.sparse else None,
+        "points": str(result.points) if result.points else None,
+        "run": str(result.run_file),
+        "images": len(report.images),
+        "images_refined": sum(image.status == "refined" for image in report.images),
+        "skipped": [entry.name for entry in report.skipped],
+        "num_points": report.num_points,
+        "mean_reprojection_error_px": report.mean_reprojection_error_px,
+        "seconds": round(seconds, 2),
+    }

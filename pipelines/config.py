@@ -1,0 +1,40 @@
+"""Options of a run, one section a stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vggt_sfm.ba.config import BundleConfig, SeedConfig
+from vggt_sfm.inference import PredictConfig
+from vggt_sfm.tracking.config import TrackConfig
+
+StageName = Literal["ingest", "predict", "track", "adjust", "export"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestConfig:
+    """How photographs are brought to the network's size."""
+
+    preprocess: Literal["auto", "crop", "pad", "fit"] = "auto"
+    """How photos are fitted to the network: cut to a limit, padded to a square, or neither.
+    auto does what the model was trained with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconstructConfig:
+    """All options of a reconstruction; the command line is made from them."""
+
+    ingest: IngestConfig = field(default_factory=IngestConfig)
+    predict: PredictConfig = field(default_factory=PredictConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+    seed: SeedConfig = field(default_factory=SeedConfig)
+    adjust: BundleConfig = field(default_factory=BundleConfig)
+    ba: bool = True
+    """Refine the prediction by bundle adjustment."""
+    force: StageName | None = None
+    """Make the result of this stage again, and of all after it."""
+    until: StageName | None = None
+    """Stop after this stage."""
+    strict: bool = False
+    """Fail where the adjustment is rejected or an image is left out."""

@@ -1,0 +1,219 @@
+"""From photographs to a COLMAP model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vggt_sfm._log import Progress, SilentProgress, get_logger
+from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
+from vggt_sfm.inference import model_preprocessing, open_predictor
+from vggt_sfm.io.colmap import read_sparse
+from vggt_sfm.io.images import ImageFile, discover, file_sha256
+from vggt_sfm.pipelines.config import ReconstructConfig
+from vggt_sfm.pipelines.report import (
+    RUN_FILE,
+    NetworkReport,
+    RunReport,
+    finished_report,
+    run_report,
+    strict_objection,
+    write_report,
+)
+from vggt_sfm.pipelines.run import LastStageDone, Run
+from vggt_sfm.pipelines.stage import Artifact, Workspace, fingerprint
+from vggt_sfm.pipelines.stages import (
+    ADJUST,
+    EXPORT,
+    INGEST,
+    PREDICT,
+    SEED,
+    STAGES,
+    TRACK,
+    write_model,
+)
+
+if TYPE_CHECKING:
+    import pycolmap
+
+_logger = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconstructResult:
+    """Where the results of a run lie, and what the run says about them."""
+
+    output: Path
+    report: RunReport
+    """The content of ``run.json``."""
+
+    @property
+    def sparse(self) -> Path | None:
+        """Folder of the COLMAP model; None if the run was stopped before it."""
+        return None if self.report.sparse is None else self.output / self.report.sparse
+
+    @property
+    def points(self) -> Path | None:
+        """The point cloud; None if the run was stopped before it."""
+        return None if self.report.points is None else self.output / self.report.points
+
+    @property
+    def run_file(self) -> Path:
+        """``run.json``."""
+        return self.output / RUN_FILE
+
+    def reconstruction(self) -> pycolmap.Reconstruction:
+        """Read the COLMAP model.
+
+        Raises:
+            ReconstructionError: If the run was stopped before it.
+        """
+        if self.sparse is None:
+            raise ReconstructionError(f"no model: {self.report.line}")
+        return read_sparse(self.sparse)
+
+
+def reconstruct(
+    images: str | Path | Sequence[str | Path],
+    output: str | Path | None = None,
+    config: ReconstructConfig | None = None,
+    *,
+    progress: Progress | None = None,
+) -> ReconstructResult:
+    """Reconstruct cameras and points from photographs.
+
+    Args:
+        images: A folder, a glob, a text file with one path per line, or several of them.
+        output: Folder for the results; by default ``default_output(images)``.
+        config: Options; the defaults need nothing but the images.
+        progress: Where to report long work.
+
+    Returns:
+        Where the model is, and how it was made.
+
+    Raises:
+        InputError: If there are no usable images or the output cannot be written.
+        WeightsError: If the model's weights are missing or do not fit.
+        CapabilityError: If the machine lacks what the config asks for.
+        ReconstructionError: If nothing could be written, or ``config.strict`` forbids the result.
+    """
+    config = config or ReconstructConfig()
+    output = (Path(output) if output is not None else default_output(images)).absolute()
+    files = discover(images, exclude=output)
+    _make_writable(output)
+    run = Run(
+        workspace=Workspace(output / "work"),
+        progress=progress or SilentProgress(),
+        force=STAGES[config.force] if config.force else None,
+        until=STAGES[config.until] if config.until else None,
+    )
+    # Until it ends: whoever finds this knows that the run was killed, whatever else lies there.
+    write_report(
+        output, run_report(run, config, ok=False, status="unfinished", line="running, or killed")
+    )
+    try:
+        report = _run_stages(run, files, output, config)
+    except LastStageDone as signal:
+        report = run_report(run, config, status="stopped", line=f"stopped after {signal}")
+    except VggtSfmError as error:
+        report = run_report(
+            run, config, ok=False, status="failed", line=str(error), error=type(error).__name__
+        )
+        with suppress(ReconstructionError):  # a full disk, say; the first error tells more
+            write_report(output, report)
+        raise
+    objection = strict_objection(report) if config.strict else None
+    if objection:
+        report = replace(report, ok=False, reason=objection, error=ReconstructionError.__name__)
+    write_report(output, report)
+    if objection:
+        raise ReconstructionError(f"--strict: {objection}; the model is in {output}")
+    return ReconstructResult(output=output, report=report)
+
+
+def default_output(images: str | Path | Sequence[str | Path]) -> Path:
+    """Return where results go if nobody says: beside an image folder, else in this folder."""
+    listed = [images] if isinstance(images, str | Path) else images
+    beside = len(listed) == 1 and Path(listed[0]).is_dir()
+    return (Path(listed[0]).absolute().parent if beside else Path.cwd()) / "vggt-sfm-out"
+
+
+def _run_stages(
+    run: Run, files: list[ImageFile], output: Path, config: ReconstructConfig
+) -> RunReport:
+    preprocessing = model_preprocessing(config.predict)
+    scene = run(
+        INGEST,
+        config.ingest,
+        files=Artifact(_content_key(files), files),
+        preprocessing=Artifact(fingerprint(preprocessing), preprocessing),
+    )
+    for entry in scene.value.skipped:
+        _logger.warning("left out %s: %s", entry.name, entry.reason)
+    predictor = open_predictor(config.predict)
+    if predictor.advice:
+        _logger.info("%s", predictor.advice)
+    network = NetworkReport(
+        name=predictor.name, weights_sha256=predictor.weights_sha256, device=predictor.device
+    )
+    predictions = run(
+        PREDICT,
+        config.predict,
+        scene=scene,
+        predictor=Artifact(fingerprint(network), predictor),
+    )
+    tracks = run(TRACK, config.track, scene=scene, predictions=predictions)
+    seed = run(SEED, config.seed, scene=scene, predictions=predictions, tracks=tracks)
+    write_model(output, seed.value)  # on disk before the adjustment may fail
+
+    model, bundle, reason = seed.value, None, None
+    if len(scene.value.frames) == 1:
+        reason = "a single image cannot be adjusted"
+    elif not config.ba:
+        reason = "bundle adjustment is off"
+    else:
+        adjusted = run(ADJUST, config.adjust, seed=seed).value
+        bundle = adjusted.report
+        if bundle.status == "refined":
+            model = adjusted.model
+        else:
+            reason = f"adjustment {bundle.status}: {bundle.reason}"
+    run(EXPORT, None, model=Artifact("", model), output=Artifact("", output))
+    return finished_report(
+        run,
+        config,
+        network=network,
+        scene=scene.value,
+        predictions=predictions.value,
+        model=model,
+        bundle=bundle,
+        reason=reason,
+    )
+
+
+def _make_writable(output: Path) -> None:
+    """Make the output folder, and find out now rather than after an hour whether it takes files."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {output}: {error.strerror}; choose another folder with -o"
+        ) from error
+
+
+def _content_key(files: list[ImageFile]) -> str:
+    """Return a key that changes with any name, place or byte of the images."""
+    return fingerprint([(file.name, str(file.path), _sha256(file)) for file in files])
+
+
+def _sha256(file: ImageFile) -> str:
+    try:
+        return file_sha256(file.path)
+    except InputError:
+        return "unreadable"  # left out later, with the reason

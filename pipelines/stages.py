@@ -1,0 +1,183 @@
+"""The stages of a reconstruction: what each does with its inputs, and how its result is kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vggt_sfm._log import Progress
+from vggt_sfm.ba.adjust import adjust
+from vggt_sfm.ba.config import BundleConfig, SeedConfig
+from vggt_sfm.ba.report import BundleReport
+from vggt_sfm.ba.seed import seed_reconstruction
+from vggt_sfm.errors import InputError
+from vggt_sfm.inference import PredictConfig, Predictor, Preprocessing
+from vggt_sfm.io.colmap import read_sparse, write_sparse
+from vggt_sfm.io.images import ImageFile, read_frame, read_upright
+from vggt_sfm.io.plain import from_plain, to_plain
+from vggt_sfm.io.ply import write_points
+from vggt_sfm.io.preprocess import network_images, plan_pixel_maps
+from vggt_sfm.pipelines.config import IngestConfig
+from vggt_sfm.pipelines.stage import Hdf5Store, Stage, writing
+from vggt_sfm.scene import Frame, Predictions, Scene, SkippedFile, Tracks
+from vggt_sfm.tracking.build import build_tracks
+from vggt_sfm.tracking.config import TrackConfig
+
+if TYPE_CHECKING:
+    import pycolmap
+
+# Relative to the output folder; users' scripts rely on these names.
+SPARSE = "sparse/0"
+POINTS = "points.ply"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Adjusted:
+    """A model after bundle adjustment, or as it was where the adjustment was rejected."""
+
+    model: pycolmap.Reconstruction
+    report: BundleReport
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedStore:
+    """A COLMAP model and the report of its adjustment, as a folder."""
+
+    suffix: str = ""
+
+    def save(self, path: Path, value: Adjusted, attributes: Mapping[str, str]) -> None:
+        """Write the folder under another name, then move it into place."""
+        temporary = path.with_name(f".{path.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            write_sparse(temporary, value.model)
+            text = json.dumps({"report": to_plain(value.report), "attributes": dict(attributes)})
+            (temporary / "report.json").write_text(text, encoding="utf-8")
+            shutil.rmtree(path, ignore_errors=True)
+            temporary.rename(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def load(self, path: Path) -> Adjusted:
+        """Read the folder back; ValueError if it is damaged."""
+        try:
+            plain = json.loads((path / "report.json").read_text(encoding="utf-8"))
+            report = from_plain(BundleReport, plain["report"], "report")
+            return Adjusted(model=read_sparse(path), report=report)
+        except (OSError, KeyError, TypeError, InputError) as error:
+            raise ValueError(str(error)) from error
+
+
+def run_ingest(
+    config: IngestConfig,
+    *,
+    files: list[ImageFile],
+    preprocessing: Preprocessing,
+    progress: Progress,
+) -> Scene:
+    """Read the headers of all files and plan their way into the network.
+
+    Files that cannot be decoded, and second copies of the same bytes, are left out.
+
+    Raises:
+        InputError: If no file is left.
+    """
+    frames: list[Frame] = []
+    skipped: list[SkippedFile] = []
+    name_of: dict[str, str] = {}
+    with progress.task("reading", len(files)) as task:
+        for file in files:
+            try:
+                frame = read_frame(file)
+            except InputError as error:
+                skipped.append(SkippedFile(name=file.name, reason=str(error)))
+            else:
+                twin = name_of.setdefault(frame.sha256, frame.name)
+                if twin == frame.name:
+                    frames.append(frame)
+                else:
+                    skipped.append(SkippedFile(name=file.name, reason=f"same file as {twin}"))
+            task.advance()
+    if not frames:
+        raise InputError(f"none of {len(files)} image files can be read; {skipped[0].reason}")
+    mode = preprocessing.mode if config.preprocess == "auto" else config.preprocess
+    pixel_maps = plan_pixel_maps(
+        [frame.size for frame in frames], mode, preprocessing.long_side, preprocessing.multiple
+    )
+    return Scene(frames=tuple(frames), pixel_maps=pixel_maps, skipped=tuple(skipped))
+
+
+def run_predict(
+    config: PredictConfig, *, scene: Scene, predictor: Predictor, progress: Progress
+) -> Predictions:
+    """Ask the network for cameras and depth."""
+    return predictor(network_images(scene.frames, scene.pixel_maps), scene, progress)
+
+
+def run_track(
+    config: TrackConfig, *, scene: Scene, predictions: Predictions, progress: Progress
+) -> Tracks:
+    """Find multi-view tracks in the original images."""
+    return build_tracks(
+        config,
+        scene,
+        predictions,
+        progress,
+        read_image=lambda frame: read_upright(frame.path),
+    )
+
+
+def run_seed(
+    config: SeedConfig,
+    *,
+    scene: Scene,
+    predictions: Predictions,
+    tracks: Tracks,
+    progress: Progress,
+) -> pycolmap.Reconstruction:
+    """Put predicted cameras and tracks together as a COLMAP model."""
+    return seed_reconstruction(scene, predictions, tracks, config)
+
+
+def run_adjust(
+    config: BundleConfig, *, seed: pycolmap.Reconstruction, progress: Progress
+) -> Adjusted:
+    """Refine the model by bundle adjustment."""
+    model, report = adjust(seed, config, progress)
+    return Adjusted(model=model, report=report)
+
+
+def run_export(
+    config: None, *, model: pycolmap.Reconstruction, output: Path, progress: Progress
+) -> Path:
+    """Write the final model and its points; return the output folder."""
+    write_model(output, model)
+    points = [point for _, point in sorted(model.points3D.items())]
+    xyz = np.array([point.xyz for point in points], np.float64).reshape(-1, 3)
+    rgb = np.array([point.color for point in points], np.uint8).reshape(-1, 3)
+    with writing(output / POINTS):
+        write_points(output / POINTS, xyz, rgb)
+    return output
+
+
+def write_model(output: Path, model: pycolmap.Reconstruction) -> None:
+    """Write a COLMAP model to where users look for it."""
+    with writing(output / SPARSE):
+        write_sparse(output / SPARSE, model)
+
+
+# Raise a version when the meaning of the stage's result changes: old results are then not found.
+INGEST = Stage(number=1, name="ingest", version=1, run=run_ingest, store=Hdf5Store(Scene))
+PREDICT = Stage(number=2, name="predict", version=1, run=run_predict, store=Hdf5Store(Predictions))
+TRACK = Stage(number=3, name="track", version=1, run=run_track, store=Hdf5Store(Tracks))
+SEED = Stage(number=4, name="seed", version=1, run=run_seed, store=None)
+ADJUST = Stage(number=5, name="adjust", version=1, run=run_adjust, store=AdjustedStore())
+EXPORT = Stage(number=6, name="export", version=1, run=run_export, store=None)
+
+STAGES = {stage.name: stage for stage in (INGEST, PREDICT, TRACK, SEED, ADJUST, EXPORT)}
