@@ -3,11 +3,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
+TEXTURES ?=
+DATA ?= ../shared/data
+TEXTURE_PACKAGES := mate-backgrounds gnome-backgrounds cube2-data
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint format type stage-hashes bench train-embedded clean
+.PHONY: demo test test-all lint format type stage-hashes bench train-embedded textures clean
 
 demo: $(VENV)/installed  ## reconstruct a rendered scene whose cameras are known
 	$(BIN)/vggt-sfm demo -o build/demo
@@ -38,10 +41,21 @@ stage-hashes: $(VENV)/dev
 	$(BIN)/python tests/pipelines/test_stage_versions.py --write
 
 bench: $(VENV)/installed
-	$(BIN)/python -m vggt_sfm.benchmarks.real_photos
+	$(BIN)/python -m vggt_sfm.benchmarks.real_photos --data $(DATA) -o build/bench
 
+# Trains the embedded model from nothing, about two CPU hours; goes on where it was stopped.
+# TEXTURES=folder adds photographs; `make textures` makes one out of Debian's wallpapers and games.
 train-embedded: $(VENV)/installed
-	$(BIN)/python -m vggt_sfm.training.tiny
+	$(BIN)/python -m vggt_sfm.training.render_pool build/pool $(if $(TEXTURES),--textures $(TEXTURES))
+	$(BIN)/python -m vggt_sfm.training.tiny matcher build/pool build/matcher.pt
+	$(BIN)/python -m vggt_sfm.training.tiny depth build/pool build/matcher.pt build/depth.pt
+	$(BIN)/python -m vggt_sfm.training.package build/matcher.pt build/depth.pt \
+		$(if $(TEXTURES),--texture-source $(TEXTURES))
+
+textures:
+	mkdir -p build/textures
+	cd build/textures && apt-get download $(TEXTURE_PACKAGES)
+	cd build/textures && for file in *.deb; do dpkg -x $$file .; done
 
 clean:
 	rm -rf build $(VENV)

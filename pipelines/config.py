@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
-from vggt_sfm.inference import PredictConfig
+from vggt_sfm.models.choice import PredictConfig
 from vggt_sfm.tracking.config import TrackConfig
 
 StageName = Literal["ingest", "predict", "track", "adjust", "export"]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from vggt_sfm._log import Progress, SilentProgress, get_logger
 from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
-from vggt_sfm.inference import model_preprocessing, open_predictor
+from vggt_sfm.inference import open_predictor
 from vggt_sfm.io.colmap import read_sparse
 from vggt_sfm.io.images import ImageFile, discover, file_sha256
+from vggt_sfm.models.choice import model_preprocessing
 from vggt_sfm.pipelines.config import ReconstructConfig
 from vggt_sfm.pipelines.report import (
     RUN_FILE,

@@ -17,12 +17,12 @@ from vggt_sfm.ba.config import BundleConfig, SeedConfig
 from vggt_sfm.ba.report import BundleReport
 from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.errors import InputError
-from vggt_sfm.inference import PredictConfig, Predictor, Preprocessing
 from vggt_sfm.io.colmap import read_sparse, write_sparse
-from vggt_sfm.io.images import ImageFile, read_frame, read_upright
+from vggt_sfm.io.images import ImageFile, read_frame, read_upright, separate_unknown_cameras
 from vggt_sfm.io.plain import from_plain, to_plain
 from vggt_sfm.io.ply import write_points
 from vggt_sfm.io.preprocess import network_images, plan_pixel_maps
+from vggt_sfm.models.choice import PredictConfig, Preprocessing
 from vggt_sfm.pipelines.config import IngestConfig
 from vggt_sfm.pipelines.stage import Hdf5Store, Stage, writing
 from vggt_sfm.scene import Frame, Predictions, Scene, SkippedFile, Tracks
@@ -31,6 +31,8 @@ from vggt_sfm.tracking.config import TrackConfig
 
 if TYPE_CHECKING:
     import pycolmap
+
+    from vggt_sfm.inference import Predictor
 
 # Relative to the output folder; users' scripts rely on these names.
 SPARSE = "sparse/0"
@@ -106,6 +108,7 @@ def run_ingest(
             task.advance()
     if not frames:
         raise InputError(f"none of {len(files)} image files can be read; {skipped[0].reason}")
+    frames = separate_unknown_cameras(frames)
     mode = preprocessing.mode if config.preprocess == "auto" else config.preprocess
     pixel_maps = plan_pixel_maps(
         [frame.size for frame in frames], mode, preprocessing.long_side, preprocessing.multiple

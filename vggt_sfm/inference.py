@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, get_args
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,48 +12,22 @@ import torch
 from vggt_sfm._checks import Float32
 from vggt_sfm._log import Progress
 from vggt_sfm.errors import CapabilityError, WeightsError
+from vggt_sfm.models.choice import Device, PredictConfig
 from vggt_sfm.models.config import VGGTConfig
 from vggt_sfm.models.pose_encoding import decode_cameras
-from vggt_sfm.models.tiny.model import LONG_SIDE, TinyModel
-from vggt_sfm.models.tiny.network import STRIDE
-from vggt_sfm.models.vggt import VGGT
+from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.weights import file_sha256, load_vggt
 from vggt_sfm.scene import Predictions, Scene, Size
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
 EMBEDDED_WEIGHTS = Path(__file__).parent / "models" / "weights" / "tiny.safetensors"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictConfig:
-    """Which model predicts, and where it runs."""
-
-    weights: Path | None = field(
-        default=None,
-        metadata={"help": "A VGGT-1B checkpoint of yours; without it the embedded model runs."},
-    )
-    device: Device = field(default="auto", metadata={"help": "Where the network runs."})
-
-    def __post_init__(self) -> None:
-        if self.device not in get_args(Device):
-            raise ValueError(f"device must be one of {get_args(Device)}, not {self.device!r}")
-
-
-class Preprocessing(NamedTuple):
-    """How a model wants its images; the arguments of ``plan_pixel_maps``."""
-
-    mode: Literal["crop", "pad", "fit"]
-    long_side: int
-    multiple: int
-
-
 class Predictor(Protocol):
-    """A model that is ready to run."""
+    """A model that loads its weights when it is first called."""
 
     name: str
     weights_sha256: str
     device: str
-    preprocessing: Preprocessing
     advice: str | None
     """One line for the user on how to do better; None where there is nothing to say."""
 
@@ -61,24 +35,17 @@ class Predictor(Protocol):
         """Predict from (S, 3, H, W) network images in [0, 1]."""
 
 
-def model_preprocessing(config: PredictConfig) -> Preprocessing:
-    """Return how the chosen model wants its images, without loading it."""
-    if config.weights is None:
-        return Preprocessing("fit", LONG_SIDE, STRIDE)
-    return Preprocessing("crop", 518, 14)
-
-
 def open_predictor(config: PredictConfig) -> Predictor:
-    """Load the chosen model.
+    """Find the chosen model; its weights are hashed now and loaded when they are needed.
 
     Raises:
-        WeightsError: If its weights are missing or do not fit.
+        WeightsError: If its weights are missing.
         CapabilityError: If the device is not there.
     """
     device = select_device(config.device)
     if config.weights is None:
-        return _EmbeddedPredictor(device, model_preprocessing(config))
-    return _VggtPredictor(config.weights, device, model_preprocessing(config))
+        return _EmbeddedPredictor(device)
+    return _VggtPredictor(config.weights, device)
 
 
 def select_device(name: Device) -> torch.device:
@@ -108,16 +75,15 @@ class _EmbeddedPredictor:
         "checkpoint from its publisher (facebook/VGGT-1B) and pass --weights PATH"
     )
 
-    def __init__(self, device: torch.device, preprocessing: Preprocessing) -> None:
+    def __init__(self, device: torch.device) -> None:
         if not EMBEDDED_WEIGHTS.is_file():
             raise WeightsError(f"{EMBEDDED_WEIGHTS}: missing from this installation; reinstall")
         self.weights_sha256 = file_sha256(EMBEDDED_WEIGHTS)
         self.device = device.type
-        self.preprocessing = preprocessing
-        self._model = TinyModel.load(EMBEDDED_WEIGHTS, device)
 
     def __call__(self, images: Float32, scene: Scene, progress: Progress) -> Predictions:
-        return self._model.predict(images, scene, progress)
+        model = TinyModel.load(EMBEDDED_WEIGHTS, torch.device(self.device))
+        return model.predict(images, scene, progress)
 
 
 class _VggtPredictor:
@@ -126,20 +92,22 @@ class _VggtPredictor:
     name = "vggt-1b"
     advice: str | None = None
 
-    def __init__(self, weights: Path, device: torch.device, preprocessing: Preprocessing) -> None:
+    def __init__(self, weights: Path, device: torch.device) -> None:
         self.weights_sha256 = file_sha256(weights)
         self.device = device.type
-        self.preprocessing = preprocessing
-        self._model: VGGT = load_vggt(weights, VGGTConfig.preset("vggt-1b")).to(device).eval()
+        self._weights = weights
 
     @torch.inference_mode()
     def __call__(self, images: Float32, scene: Scene, progress: Progress) -> Predictions:
         frames, _, height, width = images.shape
+        # the point head says nothing that Predictions hold
+        config = replace(VGGTConfig.preset("vggt-1b"), enable_point=False)
+        model = load_vggt(self._weights, config).to(self.device).eval()
         with progress.task("network", 1) as task:
             batch = torch.as_tensor(images, device=self.device)[None]
             # bf16 where the hardware has it; the heads leave autocast by themselves
             with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
-                output = self._model(batch)
+                output = model(batch)
             task.advance()
         if output.pose_enc_iters is None or output.depth is None or output.depth_conf is None:
             raise WeightsError("the checkpoint's configuration has no camera or no depth head")

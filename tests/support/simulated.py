@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from vggt_sfm._checks import Float32
 from vggt_sfm._log import Progress
-from vggt_sfm.inference import PredictConfig, Preprocessing
+from vggt_sfm.models.choice import PredictConfig, Preprocessing
 from vggt_sfm.scene import Predictions, Scene
 
 _ROTATION_ERROR_DEG = 3.0
@@ -29,7 +29,6 @@ class SimulatedPredictor:
     name = "simulated"
     weights_sha256 = "0" * 64
     device = "cpu"
-    preprocessing = Preprocessing("fit", 224, 14)
     advice: str | None = "the predictor is simulated"
 
     def __call__(self, images: Float32, scene: Scene, progress: Progress) -> Predictions:
@@ -65,7 +64,7 @@ def install(put: Callable[[object, str, object], None] = setattr) -> None:
         return SimulatedPredictor()
 
     def preprocessing(config: PredictConfig) -> Preprocessing:
-        return SimulatedPredictor.preprocessing
+        return Preprocessing("fit", 224, 14)
 
     put(reconstruct, "open_predictor", opened)
     put(reconstruct, "model_preprocessing", preprocessing)

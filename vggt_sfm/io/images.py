@@ -10,7 +10,7 @@ import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +147,26 @@ def read_frame(file: ImageFile) -> Frame:
             focal_prior_px=focal_prior_px(exif, size),
             camera_key=camera_key(exif, size),
         )
+
+
+def separate_unknown_cameras(frames: Sequence[Frame]) -> list[Frame]:
+    """Give photographs of several sizes that do not name their camera one camera each.
+
+    Photographs of one size, upright or turned, are taken to be from one camera; a mixture of
+    sizes without EXIF data is how collected photographs look.
+    """
+    unknown = [_camera_is_unknown(frame) for frame in frames]
+    shapes = {tuple(sorted(f.size)) for f, u in zip(frames, unknown, strict=True) if u}
+    if len(shapes) < 2:
+        return list(frames)
+    return [
+        replace(frame, camera_key=f"{frame.camera_key} of {frame.name}") if alone else frame
+        for frame, alone in zip(frames, unknown, strict=True)
+    ]
+
+
+def _camera_is_unknown(frame: Frame) -> bool:
+    return frame.camera_key == camera_key(Image.Exif(), frame.size)
 
 
 def file_sha256(path: Path) -> str:

@@ -44,7 +44,7 @@ def texture_sets(folder: Path | None, seed: int = 0) -> tuple[UInt8, UInt8]:
 @click.option(
     "--textures", type=click.Path(path_type=Path, exists=True), help="Folder of photographs."
 )
-@click.option("--shards", default=64, show_default=True, help="Training shards of 64 scenes.")
+@click.option("--shards", default=80, show_default=True, help="Training shards of 64 scenes.")
 def main(pool: Path, textures: Path | None, shards: int) -> None:
     """Render training shards and one validation shard; existing ones are kept."""
     torch.set_num_threads(1)

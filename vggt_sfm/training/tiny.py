@@ -68,7 +68,7 @@ def main() -> None:
 @main.command("matcher")
 @click.argument("pool", type=click.Path(path_type=Path, exists=True))
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--steps", default=6000, show_default=True)
+@click.option("--steps", default=5200, show_default=True)
 @click.option("--pairs", default=8, show_default=True, help="Pairs a step.")
 @click.option("--side", default=128, show_default=True, help="Training resolution, px.")
 @click.option("--rate", default=1.5e-3, show_default=True)

@@ -10,8 +10,14 @@ import pytest
 from PIL import Image
 
 from vggt_sfm.errors import CapabilityError, InputError
-from vggt_sfm.io.images import ImageFile, discover, read_frame, read_upright
-from vggt_sfm.scene import Size
+from vggt_sfm.io.images import (
+    ImageFile,
+    discover,
+    read_frame,
+    read_upright,
+    separate_unknown_cameras,
+)
+from vggt_sfm.scene import Frame, Size
 
 EXIF_ORIENTATION = 274
 
@@ -234,3 +240,26 @@ def test_frame_without_exif(tmp_path: Path) -> None:
     assert (frame.name, frame.size, frame.exif_orientation) == ("sub/p.png", Size(8, 6), 1)
     assert frame.camera_key == "8x6"
     assert frame.focal_prior_px is None
+
+
+def _shot(name: str, size: Size, key: str | None = None) -> Frame:
+    plain = f"{size.width}x{size.height}"
+    return Frame(name=name, path=name, size=size, sha256="", camera_key=key or plain)
+
+
+def test_photos_of_one_size_share_a_camera_even_without_exif() -> None:
+    frames = [_shot("a", Size(640, 480)), _shot("b", Size(640, 480)), _shot("c", Size(480, 640))]
+    assert separate_unknown_cameras(frames) == frames
+
+
+def test_photos_of_many_sizes_without_exif_have_a_camera_each() -> None:
+    frames = [
+        _shot("a", Size(640, 480)),
+        _shot("b", Size(640, 480)),
+        _shot("c", Size(800, 600)),
+        _shot("d", Size(640, 480), "640x480 Maker Model"),
+        _shot("e", Size(640, 480), "640x480 Maker Model"),
+    ]
+    keys = [frame.camera_key for frame in separate_unknown_cameras(frames)]
+    assert len(set(keys[:3])) == 3
+    assert keys[3] == keys[4] == "640x480 Maker Model"

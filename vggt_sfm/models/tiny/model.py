@@ -15,9 +15,10 @@ from torch import nn
 from vggt_sfm._checks import Float32, Float64
 from vggt_sfm._log import Progress
 from vggt_sfm.errors import WeightsError
+from vggt_sfm.models.choice import TINY_STRIDE
 from vggt_sfm.models.tiny.depth_head import DepthHead
 from vggt_sfm.models.tiny.matching import match_pair
-from vggt_sfm.models.tiny.network import STRIDE, Features, TinyBackbone, TinyConfig
+from vggt_sfm.models.tiny.network import Features, TinyBackbone, TinyConfig
 from vggt_sfm.models.tiny.solve import (
     Solution,
     normalize_scale,
@@ -26,7 +27,6 @@ from vggt_sfm.models.tiny.solve import (
 )
 from vggt_sfm.scene import Matches, PixelMap, Predictions, Scene
 
-LONG_SIDE = 448
 _ALL_PAIRS_UP_TO = 12  # frames
 _NEIGHBORS = 10
 _MOST_MATCHES = 1200
@@ -136,7 +136,7 @@ class TinyModel(nn.Module):
 
 
 def _multiple(size: float) -> int:
-    return max(1, round(size / STRIDE)) * STRIDE
+    return max(1, round(size / TINY_STRIDE)) * TINY_STRIDE
 
 
 def _hide_padding(features: Features, pixel_map: PixelMap) -> Features:

@@ -12,7 +12,6 @@ from torch import nn
 
 COARSE = 8  # px per coarse cell
 FINE = 2  # px per fine cell
-STRIDE = 16  # image sides must be multiples of this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
