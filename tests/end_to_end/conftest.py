@@ -9,7 +9,6 @@ from pathlib import Path
 
 import photos
 import pytest
-import simulated
 from click.testing import CliRunner
 
 from vggt_sfm.cli.main import main
@@ -25,9 +24,8 @@ class Outcome:
 
 
 @pytest.fixture
-def reconstruct_cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """Call ``vggt-sfm reconstruct`` with some words; the predictor is SIMULATED for now."""
-    simulated.install(monkeypatch.setattr)
+def reconstruct_cli() -> Callable[..., Outcome]:
+    """Call ``vggt-sfm reconstruct`` with some words, on the embedded model."""
 
     def call(*words: object) -> Outcome:
         result = CliRunner().invoke(main, ["reconstruct", *map(str, words)])

@@ -1,4 +1,4 @@
-"""A small scene and a simulated predictor, so that runs take a second."""
+"""A small scene, and a simulated predictor for tests of what is around it."""
 
 from __future__ import annotations
 

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-import simulated
-
 from vggt_sfm._log import SilentProgress, Task
 from vggt_sfm.cli import reconstruct as command
 from vggt_sfm.cli.main import main
@@ -51,7 +49,6 @@ class DeadlyProgress(SilentProgress):
 if __name__ == "__main__":
     where, separator, *arguments = sys.argv[1:]
     assert separator == "--"
-    simulated.install()
     command.open_console = lambda level: DeadlyProgress(where)  # type: ignore[assignment]
     if where == "export":
         stages.write_points = die
