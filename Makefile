@@ -49,7 +49,7 @@ train-embedded: $(VENV)/installed
 	$(BIN)/python -m vggt_sfm.training.render_pool build/pool $(if $(TEXTURES),--textures $(TEXTURES))
 	$(BIN)/python -m vggt_sfm.training.tiny matcher build/pool build/matcher.pt
 	$(BIN)/python -m vggt_sfm.training.tiny depth build/pool build/matcher.pt build/depth.pt
-	$(BIN)/python -m vggt_sfm.training.package build/matcher.pt build/depth.pt \
+	$(BIN)/python -m vggt_sfm.training.package build/matcher.pt build/depth.pt build/pool \
 		$(if $(TEXTURES),--texture-source $(TEXTURES))
 
 textures:

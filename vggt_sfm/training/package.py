@@ -1,4 +1,7 @@
-"""Put trained weights into the package: ``python -m vggt_sfm.training.package MATCHER DEPTH``."""
+"""Put trained weights into the package.
+
+``python -m vggt_sfm.training.package MATCHER DEPTH POOL``
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,21 @@ from safetensors.torch import save_file
 
 from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import TinyConfig
+from vggt_sfm.training.evaluate import evaluate
 from vggt_sfm.training.loop import load_average
 
 _TARGET = Path(__file__).parents[1] / "models" / "weights" / "tiny.safetensors"
 
 
-def package(matcher: Path, depth: Path, target: Path, textures: list[str]) -> dict[str, Any]:
+def package(
+    matcher: Path, depth: Path, pool: Path, target: Path, textures: list[str]
+) -> dict[str, Any]:
     """Write fp16 weights and what is known about them beside each other.
 
     Args:
         matcher: Checkpoint of the backbone; its averaged weights are taken.
         depth: Checkpoint of the depth head.
+        pool: The training pool, for its held-out scenes.
         target: The .safetensors file to write; the .json goes beside it.
         textures: Where the photographic textures came from, for the record.
 
@@ -37,6 +44,8 @@ def package(matcher: Path, depth: Path, target: Path, textures: list[str]) -> di
     model.backbone.load_state_dict(backbone_weights)
     model.depth_head.load_state_dict(head_weights)
     state = {k: v.half().contiguous() for k, v in model.state_dict().items()}
+    # what is measured is what is shipped
+    model.load_state_dict({k: v.float() for k, v in state.items()})
     target.parent.mkdir(parents=True, exist_ok=True)
     save_file(state, target)
     record = {
@@ -45,6 +54,7 @@ def package(matcher: Path, depth: Path, target: Path, textures: list[str]) -> di
         "config": asdict(TinyConfig()),
         "parameters": sum(p.numel() for p in model.parameters()),
         "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+        "held_out_rendered_scenes": evaluate(model.eval(), pool),
         "training": {
             "command": "make train-embedded",
             "commit": _commit(),
@@ -73,10 +83,11 @@ def _commit() -> str:
 @click.command()
 @click.argument("matcher", type=click.Path(path_type=Path, exists=True))
 @click.argument("depth", type=click.Path(path_type=Path, exists=True))
+@click.argument("pool", type=click.Path(path_type=Path, exists=True))
 @click.option("--texture-source", multiple=True, help="Name of a source of textures, repeatable.")
-def main(matcher: Path, depth: Path, texture_source: tuple[str, ...]) -> None:
+def main(matcher: Path, depth: Path, pool: Path, texture_source: tuple[str, ...]) -> None:
     """Write tiny.safetensors and tiny.json into the package."""
-    record = package(matcher, depth, _TARGET, list(texture_source))
+    record = package(matcher, depth, pool, _TARGET, list(texture_source))
     click.echo(json.dumps(record, indent=2), err=True)
 
 
