@@ -85,7 +85,7 @@ def matcher_command(
 @click.argument("pool", type=click.Path(path_type=Path, exists=True))
 @click.argument("matcher", type=click.Path(path_type=Path, exists=True))
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--steps", default=1500, show_default=True)
+@click.option("--steps", default=1200, show_default=True)
 @click.option("--rate", default=1e-3, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def depth_command(

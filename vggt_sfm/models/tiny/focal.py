@@ -10,7 +10,8 @@ from vggt_sfm._checks import Float64
 _RATIOS = np.geomspace(0.45, 3.0, 96)
 _USUAL_RATIO = 1.2
 _LOG_SPREAD = 0.45
-_PRIOR_WEIGHT = 0.02
+_PRIOR_WEIGHT = 0.05
+_SMALL_GAP = 0.01  # what noise makes of two equal singular values
 
 
 def common_focal_ratio(
@@ -46,7 +47,8 @@ def common_focal_ratio(
         K_j = _intrinsics(_RATIOS * side, c_j)
         singular = np.linalg.svd(K_j.transpose(0, 2, 1) @ F @ K_i, compute_uv=False)
         gap = (singular[:, 0] - singular[:, 1]) / (singular[:, 0] + singular[:, 1])
-        cost += weight / total * np.minimum(gap / 0.1, 1.0)
+        # the logarithm lets pairs that agree outvote those that are wrong everywhere
+        cost += weight / total * np.log(gap + _SMALL_GAP)
     return float(_RATIOS[int(np.argmin(cost))])
 
 
