@@ -76,7 +76,7 @@ def test_first_pixel_centre() -> None:
 
 
 def test_rescaled_intrinsics_project_to_rescaled_pixels(rng: np.random.Generator) -> None:
-    xyz = rng.uniform(-1, 1, (10, 3)) + [0, 0, 5]
+    xyz = rng.uniform(-1, 1, (10, 3)) + np.array([0, 0, 5.0])
     before = K.copy()
     small, _ = project(xyz, np.eye(3, 4), rescale_intrinsics(K, 0.5, 0.25))
     large, _ = project(xyz, np.eye(3, 4), K)

@@ -42,9 +42,7 @@ def rigids(draw: st.DrawFn) -> Float64:
 
 @given(rigids(), rigids(), rigids())
 def test_composition_is_associative(a: Float64, b: Float64, c: Float64) -> None:
-    np.testing.assert_allclose(
-        compose(compose(a, b), c), compose(a, compose(b, c)), atol=ROUND_OFF
-    )
+    np.testing.assert_allclose(compose(compose(a, b), c), compose(a, compose(b, c)), atol=ROUND_OFF)
 
 
 @given(rigids())
@@ -100,4 +98,6 @@ def test_batches_agree_with_a_loop(rng: np.random.Generator) -> None:
     )
     quats = quat_xyzw_from_rotation(a[:, :, :3].reshape(2, 3, 3, 3))
     assert quats.shape == (2, 3, 4)
-    np.testing.assert_allclose(rotation_from_quat_xyzw(quats).reshape(6, 3, 3), a[:, :, :3], atol=1e-14)
+    np.testing.assert_allclose(
+        rotation_from_quat_xyzw(quats).reshape(6, 3, 3), a[:, :, :3], atol=1e-14
+    )

@@ -1,0 +1,121 @@
+"""Joining matches into tracks, against a search that walks the graph."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vggt_sfm.tracking.linking import Observations, link
+from vggt_sfm.tracking.matches import VerifiedMatches
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+
+def matches_of(
+    keypoints: list[list[tuple[float, float]]],
+    matched: dict[tuple[int, int], list[tuple[int, int]]],
+) -> VerifiedMatches:
+    return VerifiedMatches(
+        source="test",
+        keypoints=tuple(np.array(xy, np.float64).reshape(-1, 2) for xy in keypoints),
+        pairs=np.array(list(matched), np.int64).reshape(-1, 2),
+        matches=tuple(np.array(rows, np.int64).reshape(-1, 2) for rows in matched.values()),
+    )
+
+
+def as_sets(found: Observations) -> set[frozenset[tuple[int, float, float]]]:
+    tracks: dict[int, set[tuple[int, float, float]]] = defaultdict(set)
+    for n, s, (x, y) in zip(found.track_index, found.frame_index, found.xy, strict=True):
+        tracks[int(n)].add((int(s), float(x), float(y)))
+    return {frozenset(track) for track in tracks.values()}
+
+
+def walked(
+    verified: VerifiedMatches, conflict_px: float
+) -> set[frozenset[tuple[int, float, float]]]:
+    """The same by walking from keypoint to keypoint."""
+    neighbours: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+    for (i, j), rows in zip(verified.pairs, verified.matches, strict=True):
+        for a, b in rows:
+            neighbours[int(i), int(a)].append((int(j), int(b)))
+            neighbours[int(j), int(b)].append((int(i), int(a)))
+    tracks, seen = set(), set()
+    for start in neighbours:
+        stack, component = [start], set()
+        while stack:
+            node = stack.pop()
+            if node not in component:
+                component.add(node)
+                stack += neighbours[node]
+        if start in seen:
+            continue
+        seen |= component
+        track = set()
+        for s in {frame for frame, _ in component}:
+            inside = [node for node in component if node[0] == s]
+            best = min(inside, key=lambda node: (-len(neighbours[node]), node[1]))
+            xy = verified.keypoints[s]
+            far = [np.linalg.norm(xy[k] - xy[best[1]]) > conflict_px for _, k in inside]
+            if not any(far):
+                track.add((s, *map(float, xy[best[1]])))
+        if len(track) >= 2:
+            tracks.add(frozenset(track))
+    return tracks
+
+
+def test_random_graphs_agree_with_walking(rng: np.random.Generator) -> None:
+    for _ in range(30):
+        counts = rng.integers(0, 9, 5)
+        keypoints = [rng.uniform(0, 6, (n, 2)).tolist() for n in counts]
+        matched = {}
+        for i in range(5):
+            for j in range(i + 1, 5):
+                n = min(counts[i], counts[j], rng.integers(0, 4))
+                first, second = rng.permutation(counts[i])[:n], rng.permutation(counts[j])[:n]
+                matched[i, j] = list(zip(first.tolist(), second.tolist(), strict=True))
+        verified = matches_of(keypoints, matched)
+        assert as_sets(link(verified, np.full(5, 3.0))) == walked(verified, 3.0)
+
+
+def test_chain_becomes_one_track_sorted_by_frame() -> None:
+    found = link(
+        matches_of([[(1, 1)], [(2, 2)], [(3, 3)]], {(1, 2): [(0, 0)], (0, 1): [(0, 0)]}),
+        np.full(3, 3.0),
+    )
+    np.testing.assert_array_equal(found.track_index, [0, 0, 0])
+    np.testing.assert_array_equal(found.frame_index, [0, 1, 2])
+    np.testing.assert_array_equal(found.xy, [[1, 1], [2, 2], [3, 3]])
+
+
+def test_a_far_conflict_costs_the_track_that_frame_and_a_near_one_does_not() -> None:
+    near, far = (10.5, 10.0), (90.0, 10.0)
+    for other, expected in ((near, [0, 1, 2]), (far, [0, 1])):
+        found = link(
+            matches_of(
+                [[(5, 5)], [(6, 6)], [(10, 10), other]],
+                {(0, 1): [(0, 0)], (0, 2): [(0, 0)], (1, 2): [(0, 0), (0, 1)]},
+            ),
+            np.full(3, 3.0),
+        )
+        np.testing.assert_array_equal(found.frame_index, expected)
+    # Of two near keypoints the better connected one stays.
+    assert (10.0, 10.0) in [
+        tuple(xy)
+        for xy in link(
+            matches_of(
+                [[(5, 5)], [(6, 6)], [near, (10, 10)]],
+                {(0, 1): [(0, 0)], (0, 2): [(0, 1)], (1, 2): [(0, 0), (0, 1)]},
+            ),
+            np.full(3, 3.0),
+        ).xy
+    ]
+
+
+def test_nothing_in_nothing_out() -> None:
+    for keypoints in ([], [[]], [[], [(1.0, 1.0)]]):
+        found = link(matches_of(keypoints, {}), np.full(len(keypoints), 3.0))
+        assert found.xy.shape == (0, 2)
+        assert len(found.track_index) == len(found.frame_index) == 0

@@ -1,0 +1,58 @@
+"""Options of the seed and adjust stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedConfig:
+    """How predictions and tracks become a COLMAP model."""
+
+    camera_model: CameraModel = "SIMPLE_PINHOLE"
+    """COLMAP camera model; SIMPLE_RADIAL starts without distortion."""
+    share_cameras: bool = True
+    """Whether images with the same size and EXIF camera share one set of intrinsics."""
+    exif_focal: bool = True
+    """Whether a focal length found in EXIF replaces the predicted one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleConfig:
+    """How a model is adjusted. Pixel thresholds hold at an image width of 518 px and scale."""
+
+    refine_focal: bool = True
+    """Whether to refine focal lengths; never done with fewer than three images."""
+    refine_distortion: bool = True
+    """Whether to refine the distortion of camera models that have one, in the last round."""
+    refine_principal_point: bool = False
+    """Whether to refine principal points too, in the last round."""
+    loss_px: float = 1.0
+    """Scale of the Cauchy loss in the last round."""
+    max_error_px: float = 4.0
+    """Observations with a larger reprojection error are outliers."""
+    min_angle_deg: float = 1.0
+    """Points seen under a smaller angle are dropped; lower by itself for narrow scenes."""
+    pose_prior: bool = True
+    """Whether images stay near their start, by as much as their tracks agree with it."""
+    early_points: int = 300
+    """Points an image in the rounds before the last, chosen for coverage; 0 takes all."""
+    min_observations: int = 12
+    """Images with fewer good observations keep their predicted pose."""
+    max_seconds: float | None = None
+    """Stop after about this long and keep what there is; makes results depend on the machine."""
+    threads: int | None = None
+    """Solver threads, 0 for all cores; when not given, 1 below 50 images (bit-equal results)."""
+
+    def __post_init__(self) -> None:
+        if min(self.loss_px, self.max_error_px) <= 0 or self.min_angle_deg < 0:
+            raise ValueError("BundleConfig: pixel thresholds must be positive, angles >= 0")
+        if self.early_points < 0 or self.min_observations < 3 or (self.threads or 0) < 0:
+            raise ValueError(
+                "BundleConfig: early_points and threads must be >= 0, min_observations >= 3"
+            )
+        if self.max_seconds is not None and self.max_seconds <= 0:
+            raise ValueError(f"BundleConfig.max_seconds: {self.max_seconds} is not positive")

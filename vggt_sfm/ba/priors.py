@@ -1,0 +1,47 @@
+"""How far predicted poses and focal lengths are trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vggt_sfm._checks import Bool
+from vggt_sfm.ba.bundle import Bundle, focal_lengths, measure
+from vggt_sfm.ba.solve import Priors
+
+# What a predicted pose is trusted to where its tracks agree with it perfectly.
+_LEAST_SIGMA_RAD = float(np.radians(0.5))
+# A pose that agrees with its tracks no better than this has no say: near a bad start even a weak
+# prior was seen to hold images back.
+_LARGEST_SIGMA_RAD = float(np.radians(2.0))
+
+
+def make_priors(seed: Bundle, candidates: Bool, noise_px: float, *, poses: bool) -> Priors:
+    """Trust each predicted pose as far as the seed agrees with the image's own tracks.
+
+    A median reprojection error of a few pixels means that the pose is right to a fraction of a
+    degree; a hundred pixels mean that it says nothing.
+
+    Args:
+        seed: The predicted values, in the world that is solved in.
+        candidates: (M,) observations that count.
+        noise_px: Reprojection error that weighs as much as one sigma of a prior, image px.
+        poses: Whether poses get a prior at all.
+    """
+    error, depth = measure(seed)
+    focal = focal_lengths(seed)
+    sigma = np.full(len(focal), np.inf)
+    distance = np.ones(len(focal))
+    for s in range(len(focal)):
+        mine = candidates & (seed.image_of == s)
+        if poses and mine.any():
+            angle = np.arctan(np.median(error[mine]) / focal[s])
+            if angle <= _LARGEST_SIGMA_RAD:
+                sigma[s] = max(angle, _LEAST_SIGMA_RAD)
+                distance[s] = np.median(np.abs(depth[mine]))
+    return Priors(
+        cam_from_world=seed.cam_from_world,
+        rotation_sigma_rad=sigma,
+        translation_sigma=sigma * distance,
+        focal_px=np.array([camera.mean_focal_length() for camera in seed.cameras]),
+        noise_px=noise_px,
+    )

@@ -1,0 +1,107 @@
+"""Turns predictions and tracks into a COLMAP model, before any adjustment."""
+
+from __future__ import annotations
+
+import numpy as np
+import pycolmap
+
+from vggt_sfm._checks import Float64, Int64
+from vggt_sfm.ba.config import SeedConfig
+from vggt_sfm.scene import Predictions, Scene, Tracks
+
+
+def seed_reconstruction(
+    scene: Scene, predictions: Predictions, tracks: Tracks, config: SeedConfig
+) -> pycolmap.Reconstruction:
+    """Build the feed-forward model: predicted cameras, multi-view tracks, seeded points.
+
+    Args:
+        scene: Frames; image ids are 1, 2, … in their order.
+        predictions: Cameras in network pixels.
+        tracks: Observations in original pixels and points in the predicted world.
+        config: Camera model and sharing.
+
+    Returns:
+        A model in original pixels that holds every frame, seen by a track or not. Observations
+        that are not finite or lie outside their image are left out, and with them points that
+        fewer than two images see.
+    """
+    reconstruction = pycolmap.Reconstruction()
+    camera_of = _camera_groups(scene, config.share_cameras)
+    intrinsics = np.stack(
+        [
+            pixel_map.intrinsics_to_original(K)
+            for pixel_map, K in zip(scene.pixel_maps, predictions.intrinsics, strict=True)
+        ]
+    )
+    for camera in range(int(camera_of.max()) + 1):
+        members = np.flatnonzero(camera_of == camera)
+        shared = _camera(scene, members, intrinsics[members], config)
+        shared.camera_id = camera + 1
+        reconstruction.add_camera_with_trivial_rig(shared)
+    rows = _usable_observations(scene, tracks)
+    point2d_of = np.empty(len(tracks.xy), np.int64)
+    for s, frame in enumerate(scene.frames):
+        mine = rows[tracks.frame_index[rows] == s]
+        point2d_of[mine] = np.arange(len(mine))
+        image = pycolmap.Image(
+            name=frame.name,
+            keypoints=tracks.xy[mine],
+            camera_id=int(camera_of[s]) + 1,
+            image_id=s + 1,
+        )
+        pose = pycolmap.Rigid3d(np.ascontiguousarray(predictions.cam_from_world[s]))
+        reconstruction.add_image_with_trivial_frame(image, pose)
+    first = np.searchsorted(tracks.track_index[rows], np.arange(len(tracks.xyz) + 1))
+    for n in np.flatnonzero(np.diff(first)):
+        mine = rows[first[n] : first[n + 1]]
+        track = pycolmap.Track()
+        for s, point2d in zip(
+            tracks.frame_index[mine].tolist(), point2d_of[mine].tolist(), strict=True
+        ):
+            track.add_element(s + 1, point2d)
+        reconstruction.add_point3D(tracks.xyz[n], track, tracks.color[n])
+    reconstruction.update_point_3d_errors()
+    return reconstruction
+
+
+def _camera_groups(scene: Scene, share: bool) -> Int64:
+    """Return the (S,) number of each frame's camera, counted by first appearance."""
+    numbers: dict[tuple[str, int], int] = {}
+    keys = [
+        (frame.camera_key, -1) if share and frame.camera_key else ("", s)
+        for s, frame in enumerate(scene.frames)
+    ]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+
+
+def _camera(
+    scene: Scene, members: Int64, intrinsics: Float64, config: SeedConfig
+) -> pycolmap.Camera:
+    """Return the shared camera of some frames: the median of what is predicted for them."""
+    size = scene.frames[members[0]].size
+    K = np.median(intrinsics, axis=0)
+    priors = [scene.frames[s].focal_prior_px for s in members]
+    known = [prior for prior in priors if prior is not None]
+    use_prior = config.exif_focal and bool(known)
+    focal_x, focal_y = (np.median(known),) * 2 if use_prior else (K[0, 0], K[1, 1])
+    focal = [focal_x, focal_y] if config.camera_model == "PINHOLE" else [(focal_x + focal_y) / 2]
+    distortion = [0.0] if config.camera_model == "SIMPLE_RADIAL" else []
+    camera = pycolmap.Camera(
+        model=config.camera_model,
+        width=size.width,
+        height=size.height,
+        params=[*focal, K[0, 2], K[1, 2], *distortion],
+    )
+    camera.has_prior_focal_length = use_prior
+    return camera
+
+
+def _usable_observations(scene: Scene, tracks: Tracks) -> Int64:
+    """Return the rows that lie inside their image and whose track keeps two of them."""
+    sizes = np.array([frame.size for frame in scene.frames], np.float64)
+    limits = sizes[tracks.frame_index]
+    inside = ((tracks.xy >= 0) & (tracks.xy <= limits)).all(axis=1)  # False for NaN
+    inside &= np.isfinite(tracks.xyz[tracks.track_index]).all(axis=1)
+    views = np.bincount(tracks.track_index[inside], minlength=len(tracks.xyz))
+    return np.flatnonzero(inside & (views[tracks.track_index] >= 2))

@@ -1,0 +1,86 @@
+"""The only reader and writer of COLMAP models."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pycolmap
+
+from vggt_sfm.errors import InputError
+
+_MODEL_FILES = tuple(
+    f"{name}{suffix}"
+    for name in ("cameras", "images", "points3D", "rigs", "frames")
+    for suffix in (".bin", ".txt")
+)
+
+
+def write_sparse(folder: Path, reconstruction: pycolmap.Reconstruction) -> None:
+    """Write a binary COLMAP model; equal models give equal bytes.
+
+    The model is written beside the folder and moved into place whole, so that a killed run leaves
+    the old model, the new one or none, but never a mixture. Files that are not part of a model
+    stay in the folder.
+
+    Args:
+        folder: Model folder, such as ``sparse/0``; made or replaced.
+        reconstruction: What to write, unchanged.
+
+    Raises:
+        OSError: If the disk did not take all of it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = folder.with_name(f".{folder.name}.part")
+    fresh, old = scratch / "new", scratch / "old"
+    if old.is_dir() and not folder.exists():
+        old.rename(folder)  # an earlier run was killed between the two renames below
+    shutil.rmtree(scratch, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        reconstruction.write_binary(fresh)
+        _check_complete(fresh, reconstruction)
+        if folder.is_dir():
+            folder.rename(old)
+        fresh.rename(folder)
+        for other in sorted(old.glob("*")):
+            if other.name not in _MODEL_FILES:
+                other.rename(folder / other.name)
+    finally:
+        if old.is_dir() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(scratch)
+
+
+def _check_complete(folder: Path, expected: pycolmap.Reconstruction) -> None:
+    """Read a model back, because pycolmap cuts files off without a word where the disk is full."""
+    try:
+        written = pycolmap.Reconstruction(folder)
+    except (ValueError, RuntimeError, IndexError) as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+    if _extent(written) != _extent(expected):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _extent(model: pycolmap.Reconstruction) -> tuple[int, ...]:
+    return (
+        model.num_cameras(),
+        model.num_frames(),
+        model.num_images(),
+        model.num_points3D(),
+        model.compute_num_observations(),
+    )
+
+
+def read_sparse(folder: Path) -> pycolmap.Reconstruction:
+    """Read a COLMAP model, binary or text.
+
+    Raises:
+        InputError: If the folder holds no readable model.
+    """
+    try:
+        return pycolmap.Reconstruction(folder)
+    except (ValueError, RuntimeError, IndexError) as error:
+        raise InputError(f"{folder} holds no readable COLMAP model: {error}") from error

@@ -1,0 +1,101 @@
+"""Places tracks in 3D from predicted depth and cameras, without triangulation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vggt_sfm._checks import Float32, Float64, Int64
+from vggt_sfm.geometry.cameras import unproject
+from vggt_sfm.scene import Predictions, Scene
+from vggt_sfm.tracking.linking import Observations
+
+_LEAST_WEIGHT = 0.01  # of the least confident pixel in a median; keeps sums of weights exact enough
+
+
+def seed_points(scene: Scene, predictions: Predictions, observations: Observations) -> Float64:
+    """Lift every observation with its own frame's depth and take the middle of each track.
+
+    Args:
+        scene: Frames and their maps to network pixels.
+        predictions: Depth and cameras.
+        observations: M observations of N tracks.
+
+    Returns:
+        (N, 3) weighted median over each track's views, an axis at a time, with the depth's
+        confidence rank within its frame as weight; scene units, predicted world; NaN for tracks
+        without depth in any view.
+    """
+    xyz = np.full((len(observations.xy), 3), np.nan)
+    weight = np.zeros(len(observations.xy))
+    for s, pixel_map in enumerate(scene.pixel_maps):
+        rows = np.flatnonzero(observations.frame_index == s)
+        network_xy = pixel_map.to_network(observations.xy[rows])
+        depth = sample_depth(predictions.depth[s], network_xy)
+        xyz[rows] = unproject(
+            network_xy, depth, predictions.intrinsics[s], predictions.cam_from_world[s]
+        )
+        weight[rows] = _confidence_rank(predictions.depth_confidence[s], network_xy)
+    num_tracks = int(observations.track_index.max(initial=-1)) + 1
+    known = np.isfinite(xyz).all(axis=1)
+    return np.stack(
+        [
+            _grouped_median(
+                observations.track_index[known], xyz[known, axis], weight[known], num_tracks
+            )
+            for axis in range(3)
+        ],
+        axis=1,
+    )
+
+
+def sample_depth(depth: Float32, xy: Float64) -> Float64:
+    """Interpolate a depth map bilinearly between the pixels that know their depth.
+
+    Args:
+        depth: (H, W), 0 = unknown.
+        xy: (n, 2) px of the depth map, corner origin.
+
+    Returns:
+        (n,) depth, NaN outside the map and where no neighbour is known.
+    """
+    height, width = depth.shape
+    corner = np.floor(xy - 0.5)
+    fraction = xy - 0.5 - corner
+    total, weight = np.zeros(len(xy)), np.zeros(len(xy))
+    for dx in (0, 1):
+        for dy in (0, 1):
+            column = np.clip(corner[:, 0] + dx, 0, width - 1).astype(np.int64)
+            row = np.clip(corner[:, 1] + dy, 0, height - 1).astype(np.int64)
+            value = depth[row, column].astype(np.float64)
+            share = np.abs(1 - dx - fraction[:, 0]) * np.abs(1 - dy - fraction[:, 1])
+            share *= np.isfinite(value) & (value > 0)
+            total += np.where(share > 0, share * value, 0.0)
+            weight += share
+    inside = (xy >= 0).all(axis=1) & (xy[:, 0] <= width) & (xy[:, 1] <= height)
+    return np.where(inside & (weight > 0), total / np.where(weight > 0, weight, 1), np.nan)
+
+
+def _confidence_rank(confidence: Float32, xy: Float64) -> Float64:
+    """Return (n,) shares of the frame's pixels that are at most as confident, in (0, 1]."""
+    height, width = confidence.shape
+    column = np.clip(np.floor(xy[:, 0]), 0, width - 1).astype(np.int64)
+    row = np.clip(np.floor(xy[:, 1]), 0, height - 1).astype(np.int64)
+    ordered = np.sort(confidence, axis=None)
+    rank = np.searchsorted(ordered, confidence[row, column], side="right")
+    return np.asarray(np.maximum(rank / confidence.size, _LEAST_WEIGHT))
+
+
+def _grouped_median(group: Int64, value: Float64, weight: Float64, num_groups: int) -> Float64:
+    """Return the (num_groups,) weighted medians; the mean of the two middle values on a tie."""
+    order = np.lexsort((value, group))
+    group, value, weight = group[order], value[order], weight[order]
+    total = np.bincount(group, weight, num_groups)
+    before_group = np.concatenate([[0.0], np.cumsum(total)])[group]
+    share = (np.cumsum(weight) - before_group) / total[group]
+    result = np.full(num_groups, np.nan)
+    # First value whose cumulated weight reaches one half, and the first that passes it.
+    lower, upper = share >= 0.5 - 1e-9, share > 0.5 + 1e-9
+    lower_group, lower_row = np.unique(group[lower], return_index=True)
+    _, upper_row = np.unique(group[upper], return_index=True)
+    result[lower_group] = (value[lower][lower_row] + value[upper][upper_row]) / 2
+    return result
