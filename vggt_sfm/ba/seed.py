@@ -52,6 +52,14 @@ def seed_reconstruction(
         )
         pose = pycolmap.Rigid3d(np.ascontiguousarray(predictions.cam_from_world[s]))
         reconstruction.add_image_with_trivial_frame(image, pose)
+    _add_points(reconstruction, tracks, rows, point2d_of)
+    reconstruction.update_point_3d_errors()
+    return reconstruction
+
+
+def _add_points(
+    reconstruction: pycolmap.Reconstruction, tracks: Tracks, rows: Int64, point2d_of: Int64
+) -> None:
     first = np.searchsorted(tracks.track_index[rows], np.arange(len(tracks.xyz) + 1))
     for n in np.flatnonzero(np.diff(first)):
         mine = rows[first[n] : first[n + 1]]
@@ -61,8 +69,6 @@ def seed_reconstruction(
         ):
             track.add_element(s + 1, point2d)
         reconstruction.add_point3D(tracks.xyz[n], track, tracks.color[n])
-    reconstruction.update_point_3d_errors()
-    return reconstruction
 
 
 def _camera_groups(scene: Scene, share: bool) -> Int64:

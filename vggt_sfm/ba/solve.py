@@ -85,11 +85,7 @@ def solve(
         _adjustment_options(options), config, model
     )
     problem = adjuster.problem
-    alive: list[object] = [model, adjuster, problem]
-    if options.refine_poses:
-        alive += _add_pose_priors(problem, model, images, priors)
-    if options.refine_focal:
-        alive += _add_focal_priors(problem, model, priors)
+    alive = _add_priors(problem, model, images, options, priors)
     callback = _Callback(on_iteration)
     solver_options = _solver_options(options, len(images), callback)
     summary = pyceres.SolverSummary()
@@ -108,7 +104,7 @@ def solve(
         converged=usable and summary.termination_type == pyceres.TerminationType.CONVERGENCE,
     )
     solved = _read_back(bundle, model, images, points) if usable else bundle
-    del adjuster, problem, alive
+    del problem, adjuster, alive
     return solved, report
 
 
@@ -196,13 +192,29 @@ def _solver_options(options: Round, num_images: int, callback: _Callback) -> pyc
     return solver
 
 
+def _add_priors(
+    problem: pyceres.Problem,
+    model: pycolmap.Reconstruction,
+    images: Int64,
+    options: Round,
+    priors: Priors,
+) -> list[object]:
+    """Add the priors of what may move; return what must stay alive with the problem."""
+    alive: list[object] = []
+    if options.refine_poses:
+        alive += _add_pose_priors(problem, model, images, priors)
+    if options.refine_focal:
+        alive += _add_focal_priors(problem, model, priors)
+    return alive
+
+
 def _add_pose_priors(
     problem: pyceres.Problem,
     model: pycolmap.Reconstruction,
     images: Int64,
     priors: Priors,
 ) -> list[object]:
-    """Add one residual block an image; return what must stay alive with the problem."""
+    """Add one residual block an image."""
     loss = pyceres.CauchyLoss(_PRIOR_LOSS_SIGMAS * priors.noise_px)
     alive: list[object] = [loss]
     for s in images[np.isfinite(priors.rotation_sigma_rad[images])].tolist():

@@ -44,8 +44,9 @@ def relative_pose_errors(
 
     Returns:
         The errors of all S (S - 1) / 2 pairs. The baseline is the second camera's centre as the
-        first camera sees it, so its error contains the rotation error of the first. A pair without a true baseline has no translation
-        error; a predicted baseline of zero length counts as perpendicular.
+        first camera sees it, so its error contains the rotation error of the first. A pair
+        without a true baseline has no translation error; a predicted baseline of zero length
+        counts as perpendicular.
 
     Raises:
         ValueError: If shapes differ or the truth is not finite.

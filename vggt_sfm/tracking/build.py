@@ -43,16 +43,10 @@ def build_tracks(
     """
     if pairs is None:
         pairs = np.stack(np.triu_indices(len(scene.frames), k=1), axis=1).astype(np.int64)
-    sources: list[MatchSource] = []
-    if config.sift:
-        sources.append(SiftSource(config, read_image))
-    if config.predicted and predictions.matches is not None:
-        sources.append(PredictedSource(config, predictions.matches))
-
     widths = np.array([max(frame.size) for frame in scene.frames])
     conflict_px = config.conflict_px * widths / _REFERENCE_WIDTH_PX
     linked, names = [], []
-    for source in sources:
+    for source in _sources(config, predictions, read_image):
         verified = source.match(scene, pairs, progress)
         linked.append(link(verified, conflict_px))
         names.append(verified.source)
@@ -77,6 +71,17 @@ def build_tracks(
         source=source_of[placed],
         source_names=tuple(names),
     )
+
+
+def _sources(
+    config: TrackConfig, predictions: Predictions, read_image: ReadImage
+) -> list[MatchSource]:
+    sources: list[MatchSource] = []
+    if config.sift:
+        sources.append(SiftSource(config, read_image))
+    if config.predicted and predictions.matches is not None:
+        sources.append(PredictedSource(config, predictions.matches))
+    return sources
 
 
 def _concatenate(linked: list[Observations]) -> tuple[Observations, UInt8]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from synthetic import SyntheticScene, disturbed, synthetic_scene
 
 from vggt_sfm._log import SilentProgress
+from vggt_sfm.ba import rounds
 from vggt_sfm.ba.adjust import adjust
 from vggt_sfm.ba.bundle import read_bundle
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
@@ -146,6 +147,25 @@ def test_early_subset_and_all_points_lead_to_the_same_model() -> None:
     assert report.rounds[0].points < 150 < report.rounds[-1].points
     errors = relative_pose_errors(poses(some), poses(every)).pose_deg
     assert errors.max() < 0.05
+
+
+def test_other_entries_into_the_schedule_are_tried_where_the_first_misfits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hard(seed: int) -> SyntheticScene:
+        data = synthetic_scene(
+            num_frames=8, num_points=60, arc_deg=90, pixel_noise=0.3, outliers=0.1, seed=seed
+        )
+        return disturbed(data, rotation_deg=35, center=1.5, focal=1.2, depth=0.5, seed=seed)
+
+    easy, stuck = hard(0), hard(1)
+    names = [entry.name for entry in adjusted(easy)[1].rounds]
+    assert names == ["rough", "coarse", "focal", "tight", "all"]
+    result, report = adjusted(stuck)
+    assert [entry.name for entry in report.rounds].count("tight") == 3
+    monkeypatch.setattr(rounds, "_ENTRIES", (2,))
+    assert auc5(poses(adjusted(stuck)[0]), stuck) < 10
+    assert auc5(poses(result), stuck) > 60
 
 
 def test_intrinsics_that_are_held_stay() -> None:
