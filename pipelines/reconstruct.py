@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vggt_sfm._log import Progress, SilentProgress, get_logger
+from vggt_sfm.ba.seed import drop_points_behind_cameras
 from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
 from vggt_sfm.inference import open_predictor
 from vggt_sfm.io.colmap import read_sparse
@@ -169,9 +170,8 @@ def _run_stages(
     )
     tracks = run(TRACK, config.track, scene=scene, predictions=predictions)
     seed = run(SEED, config.seed, scene=scene, predictions=predictions, tracks=tracks)
-    write_model(output, seed.value)  # on disk before the adjustment may fail
-
-    model, bundle, reason = seed.value, None, None
+    model, bundle, reason = drop_points_behind_cameras(seed.value), None, None
+    write_model(output, model)  # on disk before the adjustment may fail
     if len(scene.value.frames) == 1:
         reason = "a single image cannot be adjusted"
     elif not config.ba:

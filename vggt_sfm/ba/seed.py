@@ -71,6 +71,18 @@ def _add_points(
         reconstruction.add_point3D(tracks.xyz[n], track, tracks.color[n])
 
 
+def drop_points_behind_cameras(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
+    """Return a copy without observations whose point lies behind their camera.
+
+    A rough prediction has some. An adjustment can put them right, so they belong in its start; in
+    a model for others they have no projection.
+    """
+    visible = pycolmap.Reconstruction(model)
+    pycolmap.ObservationManager(visible).filter_observations_with_negative_depth()
+    visible.update_point_3d_errors()
+    return visible
+
+
 def _camera_groups(scene: Scene, share: bool) -> Int64:
     """Return the (S,) number of each frame's camera, counted by first appearance."""
     numbers: dict[tuple[str, int], int] = {}

@@ -11,7 +11,7 @@ import pytest
 from synthetic import SyntheticScene, synthetic_scene
 
 from vggt_sfm.ba.config import SeedConfig
-from vggt_sfm.ba.seed import seed_reconstruction
+from vggt_sfm.ba.seed import drop_points_behind_cameras, seed_reconstruction
 from vggt_sfm.scene import Scene, Tracks
 
 
@@ -141,3 +141,22 @@ def test_no_tracks(num_frames: int) -> None:
     model = seeded(replace(data, tracks=none))
     assert model.num_reg_images() == num_frames
     assert model.num_points3D() == 0
+
+
+def test_points_behind_a_camera_are_not_exported() -> None:
+    data = synthetic_scene(num_frames=4, num_points=40)
+    model = seed_reconstruction(data.scene, data.predictions, data.tracks, SeedConfig())
+    image = model.image(1)
+    hidden = next(point.point3D_id for point in image.points2D if point.has_point3D())
+    behind = image.cam_from_world().inverse() * np.array([[0.1, 0.1, -3.0]])
+    model.point3D(hidden).xyz = behind[0]
+    before = model.compute_num_observations()
+    visible = drop_points_behind_cameras(model)
+    assert model.compute_num_observations() == before
+    assert visible.compute_num_observations() < before
+    assert visible.compute_mean_reprojection_error() < 1e6
+    for other in visible.images.values():
+        for point in other.points2D:
+            if point.has_point3D():
+                xyz = visible.point3D(point.point3D_id).xyz
+                assert (other.cam_from_world() * xyz[None])[0, 2] > 0

@@ -7,7 +7,7 @@ import pytest
 
 from vggt_sfm.geometry.cameras import project
 from vggt_sfm.metrics.pose import auc_exact, relative_pose_errors
-from vggt_sfm.models.tiny.focal import common_focal_ratio
+from vggt_sfm.models.tiny.focal import EpipolarPair, focal_ratios
 from vggt_sfm.models.tiny.relative import relative_pose, two_view_depths
 from vggt_sfm.models.tiny.solve import normalize_scale, solve_cameras, sparse_depths
 from vggt_sfm.scene import Frame, Matches, PixelMap, Scene, Size
@@ -18,12 +18,14 @@ FOCAL = 420.0
 K = np.array([[FOCAL, 0, 224], [0, FOCAL, 168], [0, 0, 1]])
 
 
-def orbit(count: int, step_deg: float, rng: np.random.Generator) -> np.ndarray:
+def orbit(
+    count: int, step_deg: float, rng: np.random.Generator, wander: float = 0.15
+) -> np.ndarray:
     poses = []
     for s in range(count):
         turn = np.deg2rad(step_deg * (s - count / 2))
         eye = 4 * np.array([np.sin(turn), rng.uniform(-0.2, 0.2), -np.cos(turn)])
-        poses.append(look_at(eye, rng.normal(0, 0.15, 3), rng.normal(0, 3)))
+        poses.append(look_at(eye, rng.normal(0, wander, 3), rng.normal(0, 3)))
     return np.stack(poses)
 
 
@@ -156,22 +158,51 @@ def test_two_view_depths_are_exact_for_exact_rays() -> None:
     np.testing.assert_allclose(z_j, cameras[1][:, 2], rtol=1e-9)
 
 
+def epipolar_pairs(ratios: list[float], camera_of: list[int]) -> list[EpipolarPair]:
+    """Exact pairs of neighbouring and next-neighbouring views of an orbit."""
+    # cameras that fixate one point leave a family of focal lengths open
+    poses = orbit(len(camera_of), 11, np.random.default_rng(10), wander=0.9)
+    center = np.array([0.5, 0.4])
+    pairs = []
+    for hop in (1, 2):
+        for i in range(len(poses) - hop):
+            j = i + hop
+            R = poses[j, :, :3] @ poses[i, :, :3].T
+            t = poses[j, :, 3] - R @ poses[i, :, 3]
+            skew = np.array([[0, -t[2], t[1]], [t[2], 0, -t[0]], [-t[1], t[0], 0]])
+            inverse = [
+                np.linalg.inv(
+                    np.array(
+                        [[ratios[camera_of[s]], 0, 0.5], [0, ratios[camera_of[s]], 0.4], [0, 0, 1]]
+                    )
+                )
+                for s in (i, j)
+            ]
+            F = inverse[1].T @ skew @ R @ inverse[0]
+            pairs.append(
+                EpipolarPair(
+                    i=camera_of[i],
+                    j=camera_of[j],
+                    F=F,
+                    weight=1.0,
+                    center_i=center,
+                    center_j=center,
+                )
+            )
+    return pairs
+
+
 @pytest.mark.parametrize("ratio", [0.6, 0.9, 1.6])
 def test_focal_ratio_is_found_from_exact_fundamental_matrices(ratio: float) -> None:
-    rng = np.random.default_rng(10)
-    poses = orbit(6, 11, rng)
-    side, center = 1000.0, np.array([500.0, 400.0])
-    K_true = np.array([[ratio * side, 0, 500], [0, ratio * side, 400], [0, 0, 1]])
-    fundamentals = []
-    for i in range(5):
-        R = poses[i + 1, :, :3] @ poses[i, :, :3].T
-        t = poses[i + 1, :, 3] - R @ poses[i, :, 3]
-        skew = np.array([[0, -t[2], t[1]], [t[2], 0, -t[0]], [-t[1], t[0], 0]])
-        inverse = np.linalg.inv(K_true)
-        fundamentals.append(inverse.T @ skew @ R @ inverse)
-    found = common_focal_ratio(fundamentals, [1.0] * 5, [(center, center)] * 5, side)
-    assert found == pytest.approx(ratio, rel=0.05)
+    found = focal_ratios(epipolar_pairs([ratio], [0] * 6), 1)
+    np.testing.assert_allclose(found, [ratio], rtol=0.05)
+
+
+def test_each_camera_gets_its_own_focal_ratio() -> None:
+    ratios = [0.8, 1.3, 1.0]
+    found = focal_ratios(epipolar_pairs(ratios, [0, 1, 2, 0, 1, 2, 0, 1]), 3)
+    np.testing.assert_allclose(found, ratios, rtol=0.1)
 
 
 def test_focal_ratio_without_evidence_is_the_usual_one() -> None:
-    assert common_focal_ratio([], [], [], 1000.0) == pytest.approx(1.2)
+    np.testing.assert_allclose(focal_ratios([], 2), [1.2, 1.2])

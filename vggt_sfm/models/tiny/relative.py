@@ -33,17 +33,28 @@ class Edge:
         return float(len(self.xy))
 
 
-def fundamental_matrix(xy: Float32) -> tuple[Float64, Bool] | None:
-    """Estimate the (3, 3) fundamental matrix of (n, 4) matches, px; None if there is none."""
+def fundamental_matrix(xy: Float64, threshold: float) -> tuple[Float64, Bool] | None:
+    """Estimate the fundamental matrix of two views.
+
+    Args:
+        xy: (n, 4) matches, in any unit.
+        threshold: Distance of an outlier from its epipolar line, same unit.
+
+    Returns:
+        (3, 3) F in that unit and (n,) inliers; None if there is none.
+    """
     if len(xy) < MIN_MATCHES:
         return None
-    points = xy.astype(np.float64)
+    # OpenCV thinks in pixels
+    unit = _THRESHOLD_PX / threshold
+    points = xy * unit
     F, mask = cv2.findFundamentalMat(
         points[:, :2], points[:, 2:], cv2.USAC_MAGSAC, _THRESHOLD_PX, _CONFIDENCE, _MAX_ITERATIONS
     )
     if F is None or F.shape != (3, 3) or not np.isfinite(F).all():
         return None
-    return np.asarray(F, np.float64), mask.ravel().astype(bool)
+    to_unit = np.diag([unit, unit, 1.0])
+    return to_unit @ np.asarray(F, np.float64) @ to_unit, mask.ravel().astype(bool)
 
 
 def relative_pose(

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from vggt_sfm._checks import Float32, Float64
-from vggt_sfm.models.tiny.focal import common_focal_ratio
+from vggt_sfm.models.tiny.focal import EpipolarPair, focal_ratios
 from vggt_sfm.models.tiny.joining import (
     average_rotations,
     camera_centers,
@@ -30,7 +30,8 @@ from vggt_sfm.scene import Matches, Scene
 MIN_EDGE_MATCHES = 20
 _MAX_ROTATION_RESIDUAL_DEG = 12.0
 _MIN_RAY_ANGLE_DEG = 0.6
-_FOCAL_PAIRS = 60
+_FOCAL_PAIRS = 120
+_FOCAL_THRESHOLD = 1.5e-3  # of the longer side
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -73,18 +74,14 @@ def solve_cameras(matches: Matches, scene: Scene, similarity: Float32) -> Soluti
 
 
 def estimate_intrinsics(matches: Matches, scene: Scene) -> Float64:
-    """Intrinsics (S, 3, 3), network px: EXIF where known, else one common focal ratio.
+    """Intrinsics (S, 3, 3), network px: EXIF where known, else solved for, one value a camera.
 
     The principal point is the middle of the photo.
     """
-    maps = scene.pixel_maps
-    sides = [float(max(m.original)) for m in maps]
-    priors = [f.focal_prior_px for f in scene.frames]
-    known = [p / side for p, side in zip(priors, sides, strict=True) if p]
-    ratio = float(np.median(known)) if len(known) == len(priors) else _focal_ratio(matches, scene)
+    ratios = _focal_ratios(matches, scene)
     result = []
-    for m, prior, side in zip(maps, priors, sides, strict=True):
-        focal = prior or ratio * side
+    for frame, m, ratio in zip(scene.frames, scene.pixel_maps, ratios, strict=True):
+        focal = frame.focal_prior_px or ratio * max(m.original)
         center = m.to_network(np.array(m.original) / 2)
         result.append(
             [[focal * m.scale[0], 0, center[0]], [0, focal * m.scale[1], center[1]], [0, 0, 1]]
@@ -92,28 +89,40 @@ def estimate_intrinsics(matches: Matches, scene: Scene) -> Float64:
     return np.array(result, np.float64)
 
 
-def _focal_ratio(matches: Matches, scene: Scene) -> float:
-    """The common focal length over the longer side, from pairs with many matches."""
+def _focal_ratios(matches: Matches, scene: Scene) -> Float64:
+    """Focal length over the longer side of each frame, (S,), from pairs with many matches."""
+    keys = [frame.camera_key for frame in scene.frames]
+    camera_of = [sorted(set(keys)).index(key) for key in keys]
     counts = np.diff(matches.offsets)
     strongest = np.argsort(-counts, kind="stable")[:_FOCAL_PAIRS]
-    fundamentals, weights, centers = [], [], []
+    pairs = []
     for p in strongest:
-        xy, _ = matches.of_pair(int(p))
         i, j = matches.pairs[p]
-        first, second = scene.pixel_maps[i], scene.pixel_maps[j]
-        # in original pixels over the longer side: square pixels, and one ratio for all sizes
-        points = np.concatenate([first.to_original(xy[:, :2]), second.to_original(xy[:, 2:])], 1)
-        scale = np.repeat([1000.0 / max(first.original), 1000.0 / max(second.original)], 2)
-        found = fundamental_matrix((points * scale).astype(np.float32))
+        # in original pixels over the longer side: square pixels, and one unit for all sizes
+        scales = [1 / max(scene.pixel_maps[s].original) for s in (i, j)]
+        xy, _ = matches.of_pair(int(p))
+        points = [
+            scene.pixel_maps[s].to_original(xy[:, columns]) * scale
+            for s, columns, scale in zip((i, j), ([0, 1], [2, 3]), scales, strict=True)
+        ]
+        found = fundamental_matrix(np.concatenate(points, axis=1), _FOCAL_THRESHOLD)
         if found is None:
             continue
-        F, inliers = found
-        fundamentals.append(F)
-        weights.append(float(inliers.sum()))
-        centers.append(
-            (np.array(first.original) / 2 * scale[0], np.array(second.original) / 2 * scale[2])
+        centers = [
+            np.array(scene.pixel_maps[s].original) / 2 * scale
+            for s, scale in zip((i, j), scales, strict=True)
+        ]
+        pairs.append(
+            EpipolarPair(
+                i=camera_of[i],
+                j=camera_of[j],
+                F=found[0],
+                weight=float(found[1].sum()),
+                center_i=centers[0],
+                center_j=centers[1],
+            )
         )
-    return common_focal_ratio(fundamentals, weights, centers, 1000.0)
+    return focal_ratios(pairs, len(set(keys)))[camera_of]
 
 
 def _edges(matches: Matches, intrinsics: Float64) -> list[Edge]:
