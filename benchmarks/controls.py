@@ -131,7 +131,7 @@ def run_control(data: Path, runs: Path, name: str) -> list[str]:
             before.append(score(poses_by_name(reconstruction), truth, names)["auc_exact"])
             after.append(score(poses_by_name(adjusted), truth, names)["auc_exact"])
         cells = [
-            "/".join(f"{min(row[t] for row in found):.1f}" for t in (5, 30))
+            "/".join(f"{min(row[t] for row in found):.1f}" for t in ("5", "30"))
             for found in (before, after)
         ]
         rows.append(f"| {name} | {label} | {cells[0]} | {cells[1]} |")

@@ -42,8 +42,8 @@ def score(
     true_poses = np.stack([truth[n] for n in names])
     strict = relative_pose_errors(poses, true_poses, fold_translation=False)
     folded = relative_pose_errors(poses, true_poses)
-    row["auc_exact"] = {t: round(auc_exact(strict.pose_deg, t), 2) for t in THRESHOLDS}
-    row["auc_histogram"] = {t: round(auc_histogram(folded.pose_deg, t), 2) for t in THRESHOLDS}
+    row["auc_exact"] = {str(t): round(auc_exact(strict.pose_deg, t), 2) for t in THRESHOLDS}
+    row["auc_histogram"] = {str(t): round(auc_histogram(folded.pose_deg, t), 2) for t in THRESHOLDS}
     row["median_rotation_deg"] = round(float(np.median(strict.rotation_deg)), 3)
     return row
 
@@ -134,25 +134,27 @@ def table(rows: list[dict[str, Any]]) -> str:
         "cameras",
         "registered",
         "exact AUC@1/3/5/10/30",
-        "histogram AUC@5/30",
+        "histogram AUC@1/3/5/10/30",
         "wall s",
         "CPU s",
     ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
-        exact = row.get("auc_exact")
-        histogram = row.get("auc_histogram")
         cells = [
             row["scene"],
             row["mode"],
             f"{row['registered']}/{row['images']}",
-            "/".join(f"{exact[t]:.1f}" for t in THRESHOLDS) if exact else "no ground truth",
-            f"{histogram[5]:.1f}/{histogram[30]:.1f}" if histogram else "-",
+            _thresholds(row.get("auc_exact")),
+            _thresholds(row.get("auc_histogram")),
             f"{row['seconds']:.1f}",
             f"{row['cpu_seconds']:.1f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _thresholds(auc: dict[str, float] | None) -> str:
+    return "/".join(f"{auc[str(t)]:.1f}" for t in THRESHOLDS) if auc else "no ground truth"
 
 
 @click.command()
