@@ -14,6 +14,7 @@ from typing import Any
 import click
 import numpy as np
 import pycolmap
+from PIL import Image
 
 from vggt_sfm import ReconstructConfig, reconstruct
 from vggt_sfm._checks import Float64
@@ -77,6 +78,24 @@ def colmap_incremental(
     return ({} if largest is None else poses_by_name(largest)), seconds
 
 
+def faults(model: pycolmap.Reconstruction, images: Path, reported_px: float | None) -> list[str]:
+    """What is wrong with a written model: sizes, observations outside, a wrong error reported."""
+    found = []
+    for image in model.images.values():
+        camera = image.camera
+        with Image.open(images / image.name) as photo:
+            if photo.size != (camera.width, camera.height):
+                found.append(f"{image.name}: {camera.width} x {camera.height}, not {photo.size}")
+        xy = np.array([p.xy for p in image.points2D if p.has_point3D()]).reshape(-1, 2)
+        outside = int(np.sum(~np.all((xy >= 0) & (xy <= (camera.width, camera.height)), axis=1)))
+        if outside:
+            found.append(f"{image.name}: {outside} observations outside")
+    error = model.compute_mean_reprojection_error()
+    if reported_px is None or abs(reported_px - error) > 1e-9 * error:
+        found.append(f"{reported_px} px reported, {error} px measured")
+    return found
+
+
 def rotation_agreement(a: dict[str, Float64], b: dict[str, Float64]) -> float | None:
     """Median angle between the relative rotations of two models, degrees."""
     names = sorted(set(a) & set(b))
@@ -113,6 +132,7 @@ def run_scene(data: Path, scene: str, results: Path) -> list[dict[str, Any]]:
                 "status": result.report.line,
                 "reprojection_px": round(model.compute_mean_reprojection_error(), 3),
                 "points": model.num_points3D(),
+                "faults": faults(model, images, result.report.mean_reprojection_error_px),
             }
         )
     # the second run found everything but the adjustment in the cache
