@@ -56,6 +56,13 @@ class SiftSource:
         Returns:
             Verified matches of the pairs that have any.
         """
+        if not len(pairs):
+            return VerifiedMatches(
+                source=self.name,
+                keypoints=(np.empty((0, 2)),) * len(scene.frames),
+                pairs=np.empty((0, 2), np.int64),
+                matches=(),
+            )
         if self._config.first_octave is not None:
             return self._match_at(self._config.first_octave, scene, pairs, progress)
         verified = self._match_at(0, scene, pairs, progress)
