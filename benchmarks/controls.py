@@ -22,8 +22,9 @@ from vggt_sfm._log import SilentProgress
 from vggt_sfm.ba.adjust import adjust
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
 from vggt_sfm.ba.seed import seed_reconstruction
-from vggt_sfm.benchmarks.real_photos import poses_by_name, score
+from vggt_sfm.benchmarks.real_photos import score
 from vggt_sfm.geometry.rigid import compose, invert
+from vggt_sfm.io.colmap import poses_by_name
 from vggt_sfm.io.hdf5 import load
 from vggt_sfm.scene import Predictions, Scene, Tracks
 from vggt_sfm.tracking.linking import Observations

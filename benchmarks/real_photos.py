@@ -19,16 +19,12 @@ from PIL import Image
 from vggt_sfm import ReconstructConfig, reconstruct
 from vggt_sfm._checks import Float64
 from vggt_sfm.geometry.rigid import compose, invert, rotation_angle_deg
+from vggt_sfm.io.colmap import poses_by_name
 from vggt_sfm.metrics.pose import auc_exact, auc_histogram, relative_pose_errors
 
 SCENES = ("fountain-P11", "Herz-Jesus-P8", "7scenes_a", "sacre_coeur")
 THRESHOLDS = (1, 3, 5, 10, 30)
 _FEATURES = 4096  # as in the data sets' README
-
-
-def poses_by_name(model: pycolmap.Reconstruction) -> dict[str, Float64]:
-    """Registered images' cam_from_world, (3, 4) each."""
-    return {im.name: im.cam_from_world().matrix() for im in model.images.values() if im.has_pose}
 
 
 def score(

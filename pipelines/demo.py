@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from vggt_sfm._checks import Float64
 from vggt_sfm._log import Progress
+from vggt_sfm.io.colmap import poses_by_name
 from vggt_sfm.metrics.pose import auc_exact, relative_pose_errors
 from vggt_sfm.pipelines.config import ReconstructConfig
 from vggt_sfm.pipelines.reconstruct import reconstruct
@@ -84,11 +84,7 @@ def run_demo(output: Path, progress: Progress) -> DemoResult:
 def _compare(
     label: str, model: pycolmap.Reconstruction, scene: RenderedScene, seconds: float
 ) -> DemoRow:
-    poses: dict[str, Float64] = {
-        image.name: image.cam_from_world().matrix()
-        for image in model.images.values()
-        if image.has_pose
-    }
+    poses = poses_by_name(model)
     missing = np.full((3, 4), np.nan)
     count = len(scene.images)
     predicted = np.stack([poses.get(f"view_{s:02d}.png", missing) for s in range(count)])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pycolmap
 
+from vggt_sfm._checks import Float64
 from vggt_sfm.errors import InputError
 
 _MODEL_FILES = tuple(
@@ -84,3 +85,8 @@ def read_sparse(folder: Path) -> pycolmap.Reconstruction:
         return pycolmap.Reconstruction(folder)
     except (ValueError, RuntimeError, IndexError) as error:
         raise InputError(f"{folder} holds no readable COLMAP model: {error}") from error
+
+
+def poses_by_name(model: pycolmap.Reconstruction) -> dict[str, Float64]:
+    """Return the (3, 4) cam_from_world of every registered image."""
+    return {im.name: im.cam_from_world().matrix() for im in model.images.values() if im.has_pose}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from vggt_sfm.models.tiny.matching import fine_logits, window_offsets
+from vggt_sfm.models.tiny.matching import cell_center, fine_logits, window_offsets
 from vggt_sfm.models.tiny.network import COARSE, FINE, Features, TinyBackbone
 from vggt_sfm.training.pool import PairBatch, warp
 
@@ -24,12 +24,6 @@ class MatchingLoss:
     median_px: float
 
 
-def cell_centers(rows: int, columns: int) -> torch.Tensor:
-    """Centres of the coarse cells, (rows * columns, 2) px."""
-    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    return (torch.stack([x, y], -1).reshape(-1, 2).float() + 0.5) * COARSE
-
-
 def matching_loss(model: TinyBackbone, batch: PairBatch, *, fine_points: int = 96) -> MatchingLoss:
     """Match each pair in both directions.
 
@@ -41,7 +35,8 @@ def matching_loss(model: TinyBackbone, batch: PairBatch, *, fine_points: int = 9
     count = len(batch.image)
     features = _features(model, batch.image.flatten(0, 1))
     rows, columns = features.coarse.shape[-2:]
-    centers = cell_centers(rows, columns).expand(count, -1, -1)
+    cells = torch.arange(rows * columns)
+    centers = cell_center(cells, columns).expand(count, -1, -1)
     described = _pairs(features.coarse.flatten(2))  # (B, 2, D, cells)
     scores = model.log_temperature.exp() * torch.einsum(
         "bdi,bdj->bij", described[:, 0], described[:, 1]

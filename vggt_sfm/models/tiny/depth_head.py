@@ -81,16 +81,13 @@ class DepthHead(nn.Module):
 
 
 def _spread(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Fill unknown cells of (S, h, w) maps from their known surroundings, coarse to fine."""
-    weight = known.to(values.dtype)
-    total, mass = values * weight, weight
-    result = torch.zeros_like(values)
-    trust = torch.zeros_like(values)
+    """Fill unknown cells of (S, h, w) maps, 0 so far, from known ones ever farther away."""
+    mass = known.to(values.dtype)
+    result, filled = values, known
     for reach in (3, 9, 27):
-        near = nn.functional.avg_pool2d(total[:, None], reach, 1, reach // 2)[:, 0]
+        near = nn.functional.avg_pool2d(values[:, None], reach, 1, reach // 2)[:, 0]
         count = nn.functional.avg_pool2d(mass[:, None], reach, 1, reach // 2)[:, 0]
-        estimate = near / count.clamp(min=1e-6)
-        use = (count > 1e-6) & (trust == 0)
-        result = torch.where(use, estimate, result)
-        trust = torch.where(use, torch.ones_like(trust), trust)
-    return torch.where(known, values, result)
+        use = (count > 1e-6) & ~filled
+        result = torch.where(use, near / count.clamp(min=1e-6), result)
+        filled = filled | use
+    return result

@@ -72,10 +72,11 @@ def _best_ratio(
     if not mine:
         return float(ratios[camera])
     cost = prior.copy()
+    total = sum(p.weight for p in mine)
     for p in mine:
         tried_i = _RATIOS if p.i == camera else np.full_like(_RATIOS, ratios[p.i])
         tried_j = _RATIOS if p.j == camera else np.full_like(_RATIOS, ratios[p.j])
-        cost += p.weight / sum(q.weight for q in mine) * _disagreement(p, tried_i, tried_j)
+        cost += p.weight / total * _disagreement(p, tried_i, tried_j)
     return float(_RATIOS[int(np.argmin(cost))])
 
 

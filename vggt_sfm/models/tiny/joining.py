@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 from scipy.sparse.linalg import lsqr
 from scipy.spatial.transform import Rotation
 
-from vggt_sfm._checks import Float64, Int64
+from vggt_sfm._checks import Bool, Float64, Int64
 from vggt_sfm.models.tiny.relative import Edge
 
 _ROUNDS = 12
@@ -21,10 +21,14 @@ _ROUNDS = 12
 
 def main_component(edges: Sequence[Edge], frames: int) -> Int64:
     """Frames of the largest connected part of the pair graph, ascending; ties go to the first."""
-    rows, columns = [e.i for e in edges], [e.j for e in edges]
-    graph = csr_matrix((np.ones(len(edges)), (rows, columns)), shape=(frames, frames))
+    return np.flatnonzero(_main_part([e.i for e in edges], [e.j for e in edges], frames))
+
+
+def _main_part(i: Sequence[int] | Int64, j: Sequence[int] | Int64, nodes: int) -> Bool:
+    """Mark the (nodes,) members of the largest connected part."""
+    graph = csr_matrix((np.ones(len(i)), (i, j)), shape=(nodes, nodes))
     _, label = connected_components(graph, directed=False)
-    return np.flatnonzero(label == np.bincount(label).argmax())
+    return np.asarray(label == np.bincount(label).argmax())
 
 
 def average_rotations(edges: Sequence[Edge], frames: int) -> Float64:
@@ -114,9 +118,7 @@ def edge_scales(depths: Sequence[Sequence[tuple[int, Float64]]], edges: int) -> 
     log_scale = _robust_differences(
         firsts, seconds, np.array(ratio)[:, None], np.array(weight), edges, 0.05
     )
-    graph = csr_matrix((np.ones(len(a)), (firsts, seconds)), shape=(edges, edges))
-    _, label = connected_components(graph, directed=False)
-    main = label == np.bincount(label).argmax()
+    main = _main_part(firsts, seconds, edges)
     scale = np.exp(log_scale[:, 0] - np.median(log_scale[main, 0]))
     return np.where(main, scale, np.nan)
 

@@ -129,8 +129,8 @@ def _one_way(
     )
     chosen = here[near & (best.values > MIN_LOG_PROBABILITY)]
     chosen = chosen[best.values[chosen].argsort(descending=True, stable=True)[:most]]
-    start_a = _cell_center(chosen, columns_a)
-    start_b = _cell_center(best.indices[chosen], columns_b)
+    start_a = cell_center(chosen, columns_a)
+    start_b = cell_center(best.indices[chosen], columns_b)
     found, peak = refine(model, first.fine, second.fine, start_a, start_b)
     returned, _ = refine(model, second.fine, first.fine, found, start_a)
     kept = (returned - start_a).norm(dim=1) < MAX_CYCLE_PX
@@ -138,7 +138,8 @@ def _one_way(
     return torch.cat([start_a, found], 1)[kept], confidence
 
 
-def _cell_center(cell: torch.Tensor, columns: int) -> torch.Tensor:
+def cell_center(cell: torch.Tensor, columns: int) -> torch.Tensor:
+    """Centres of (n,) coarse cells, numbered row by row; (n, 2) px."""
     return (torch.stack([cell % columns, cell // columns], -1).float() + 0.5) * COARSE
 
 

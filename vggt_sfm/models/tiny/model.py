@@ -18,7 +18,7 @@ from vggt_sfm.errors import WeightsError
 from vggt_sfm.models.choice import TINY_STRIDE
 from vggt_sfm.models.tiny.depth_head import DepthHead
 from vggt_sfm.models.tiny.matching import match_pair
-from vggt_sfm.models.tiny.network import Features, TinyBackbone, TinyConfig
+from vggt_sfm.models.tiny.network import COARSE, Features, TinyBackbone, TinyConfig
 from vggt_sfm.models.tiny.solve import (
     Solution,
     normalize_scale,
@@ -110,7 +110,7 @@ class TinyModel(nn.Module):
     def _with_depth(self, images: Float32, solution: Solution, matches: Matches) -> Predictions:
         frames, _, height, width = images.shape
         small = _multiple(height / _DEPTH_SCALE), _multiple(width / _DEPTH_SCALE)
-        rows, columns = small[0] // 8, small[1] // 8
+        rows, columns = small[0] // COARSE, small[1] // COARSE
         sparse = sparse_depths(solution, frames, height, width, rows, columns)
         solution, sparse = normalize_scale(solution, sparse)
         device = next(self.parameters()).device
@@ -143,7 +143,7 @@ def _hide_padding(features: Features, pixel_map: PixelMap) -> Features:
     """Make cells that do not show the photo unmatchable."""
     x0, y0, x1, y1 = pixel_map.content_box()
     matchable = torch.full_like(features.matchable, -30.0)
-    window = (..., slice(-(-y0 // 8), y1 // 8), slice(-(-x0 // 8), x1 // 8))
+    window = (..., slice(-(-y0 // COARSE), y1 // COARSE), slice(-(-x0 // COARSE), x1 // COARSE))
     matchable[window] = features.matchable[window]
     return Features(
         coarse=features.coarse,
