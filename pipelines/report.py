@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RUN_FILE = "run.json"
 
-ImageStatus = Literal["refined", "feed-forward", "predicted only"]
+ImageStatus = Literal["refined", "doubtful", "feed-forward", "predicted only"]
 Status = Literal["adjusted", "feed-forward", "one image", "stopped", "unfinished", "failed"]
 
 
@@ -30,7 +30,8 @@ class ImageOutcome:
 
     name: str
     status: ImageStatus
-    """feed-forward: as the network placed it, supported by tracks. predicted only: no track sees
+    """doubtful: adjusted, but it keeps far fewer observations than the others and may be misplaced.
+    feed-forward: as the network placed it, supported by tracks. predicted only: no track sees
     the image, its camera is the network's word alone."""
     reason: str | None
     """Why it was not refined."""
@@ -104,6 +105,9 @@ def image_outcomes(
         why = reason
         if image is not None and image.status == "refined":
             status, why = "refined", None
+        elif image is not None and image.status == "doubtful":
+            kept = f"keeps {image.inliers} of {image.observations} observations"
+            status, why = "doubtful", f"{kept}, far fewer than the others; it may be misplaced"
         elif count == 0 and image is not None and image.observations > 0:
             why = f"its {image.observations} observations contradict the other images"
         elif count == 0 and len(scene.frames) > 1:
