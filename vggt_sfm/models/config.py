@@ -43,8 +43,8 @@ class VGGTConfig:
     """Predict a depth map for every frame."""
     enable_point: bool = True
     """Predict a world point for every pixel."""
-    enable_track: bool = False
-    """Track query pixels through the frames; ``VGGT`` has no such head yet and refuses."""
+    enable_track: bool = True
+    """Track query pixels through the frames."""
 
     camera_depth: int = 4
     """Blocks of the camera head's trunk."""
@@ -66,6 +66,8 @@ class VGGTConfig:
     """Levels of the tracker's correlation pyramid."""
     track_corr_radius: int = 4
     """Radius of the correlation window, feature pixels."""
+    track_position_embedding: bool = False
+    """Whether the tracker's feature maps embed where a pixel lies; as the weights were trained."""
     track_hidden: int = 384
     """Width of the tracker's transformer."""
     track_iterations: int = 4

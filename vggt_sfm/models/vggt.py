@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from vggt_sfm.errors import CapabilityError
 from vggt_sfm.models.aggregator import Aggregator
 from vggt_sfm.models.config import VGGTConfig
 from vggt_sfm.models.heads.camera import CameraHead
 from vggt_sfm.models.heads.dense import DenseHead
+from vggt_sfm.models.heads.track import TrackHead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,20 +33,16 @@ class VGGT(nn.Module):
     """Visual geometry grounded transformer with the published state-dict names.
 
     Source: Wang et al. 2025, VGGT: Visual Geometry Grounded Transformer.
-
-    Raises:
-        CapabilityError: If the configuration asks for the track head.
     """
 
     def __init__(self, config: VGGTConfig) -> None:
         super().__init__()
-        if config.enable_track:
-            raise CapabilityError("VGGT has no track head yet; use enable_track=False")
         self.config = config
         self.aggregator = Aggregator(config)
         self.camera_head = CameraHead(config) if config.enable_camera else None
         self.point_head = DenseHead(config, "point") if config.enable_point else None
         self.depth_head = DenseHead(config, "depth") if config.enable_depth else None
+        self.track_head = TrackHead(config) if config.enable_track else None
 
     def forward(
         self, images: Tensor, query_xy: Tensor | None = None, *, frames_per_chunk: int = 8
@@ -54,30 +51,57 @@ class VGGT(nn.Module):
 
         Args:
             images: (B, S, 3, H, W) RGB in [0, 1]; H and W multiples of the patch size.
-            query_xy: (B, N, 2) pixels of frame 0 to track; only read by the track head.
+            query_xy: (B, N, 2) pixels of frame 0 to track, pixel centres at integers; only read
+                by the track head, which does nothing without them.
             frames_per_chunk: Frames that the dense heads hold in memory at once; no effect on
                 values.
 
         Returns:
-            The heads' outputs. Heads run outside autocast, in their parameters' precision.
+            The heads' outputs. Heads run outside autocast, in their parameters' precision; only
+            the track head follows it, as published.
 
         Raises:
-            ValueError: If the images' shape does not fit.
+            ValueError: If the shapes do not fit, or the images are too small to be tracked in.
         """
         self._check_images(images)
+        if query_xy is not None and query_xy.shape != (len(images), query_xy.shape[1], 2):
+            raise ValueError(
+                f"VGGT: query_xy must have shape ({len(images)}, N, 2), got {tuple(query_xy.shape)}"
+            )
         layers = self.aggregator(images)
-        height, width = images.shape[-2:]
+        size = (images.shape[-2], images.shape[-1])
+        output = self.read(layers, size, frames_per_chunk=frames_per_chunk)
+        if self.track_head is None or query_xy is None:
+            return output
+        iterations, visibility, confidence = self.track_head(
+            layers, size, query_xy, frames_per_chunk=frames_per_chunk
+        )
+        return replace(output, track_iters=iterations, vis=visibility, conf=confidence)
+
+    def read(
+        self, layers: Mapping[int, Tensor], size: tuple[int, int], *, frames_per_chunk: int = 8
+    ) -> VGGTOutput:
+        """Let every head but the track head read what the aggregator made of the images.
+
+        Args:
+            layers: (B, S, P, 2C) tokens for each layer that heads read.
+            size: Height and width of the images, px.
+            frames_per_chunk: As in ``forward``.
+
+        Returns:
+            The heads' outputs, without tracks.
+        """
         output: dict[str, Tensor] = {}
-        with torch.autocast(images.device.type, enabled=False):
+        with torch.autocast(next(iter(layers.values())).device.type, enabled=False):
             if self.camera_head is not None:
                 output["pose_enc_iters"] = self.camera_head(layers[self.config.depth - 1])
             if self.depth_head is not None:
                 output["depth"], output["depth_conf"] = self.depth_head(
-                    layers, (height, width), frames_per_chunk=frames_per_chunk
+                    layers, size, frames_per_chunk=frames_per_chunk
                 )
             if self.point_head is not None:
                 output["world_points"], output["world_points_conf"] = self.point_head(
-                    layers, (height, width), frames_per_chunk=frames_per_chunk
+                    layers, size, frames_per_chunk=frames_per_chunk
                 )
         return VGGTOutput(**output)
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from vggt_sfm.errors import CapabilityError
 from vggt_sfm.models import VGGT, VGGTConfig
 from vggt_sfm.models.heads.dense import DenseHead, FusionBlock
 from vggt_sfm.models.layers import Block, grid_positions, rope
@@ -103,7 +102,7 @@ def test_only_layers_that_are_read_are_kept(micro_config: VGGTConfig) -> None:
     config = replace(micro_config, dpt_layers=(0, 0, 0, 2))
     images = torch.rand(1, 1, 3, 21, 21)
     assert set(VGGT(config).aggregator(images)) == {0, 2}
-    pose_only = replace(config, enable_depth=False, enable_point=False)
+    pose_only = replace(config, enable_depth=False, enable_point=False, enable_track=False)
     assert set(VGGT(pose_only).aggregator(images)) == {2}
 
 
@@ -128,8 +127,15 @@ def test_gradients_reach_every_parameter_but_the_mask_token(
 ) -> None:
     torch.manual_seed(0)
     model = VGGT(micro_config)
-    out = model(images)
-    (out.pose_enc_iters.sum() + out.depth.sum() + out.world_points_conf.sum()).backward()
+    out = model(images, torch.tensor([[[3.0, 4.0]]] * 2))
+    (
+        out.track_iters.sum()
+        + out.vis.sum()
+        + out.conf.sum()
+        + out.pose_enc_iters.sum()
+        + out.depth.sum()
+        + out.world_points_conf.sum()
+    ).backward()
     without = {n for n, p in model.named_parameters() if p.grad is None}
     assert without == {"aggregator.patch_embed.mask_token"}
 
@@ -179,11 +185,6 @@ def test_attention_against_a_readable_twin(rng: np.random.Generator) -> None:
 def test_wrong_images_are_refused(micro: VGGT, images: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         micro(images)
-
-
-def test_track_head_is_not_offered_yet() -> None:
-    with pytest.raises(CapabilityError, match="enable_track=False"):
-        VGGT(VGGTConfig(enable_track=True))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Dense head: a value and a confidence for every pixel, from four layers of tokens."""
+"""Dense heads: something for every pixel, from four layers of tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -97,10 +97,11 @@ class FusionBlock(nn.Module):
 class _Fusion(nn.Module):
     """Everything after the four maps have got their resolutions."""
 
-    def __init__(self, config: VGGTConfig, num_outputs: int) -> None:
+    def __init__(
+        self, channels: tuple[int, int, int, int], features: int, fused: int, num_outputs: int
+    ) -> None:
         super().__init__()
-        features = config.dpt_features
-        c1, c2, c3, c4 = config.dpt_channels
+        c1, c2, c3, c4 = channels
         self.layer1_rn = _conv3x3(c1, features, bias=False)
         self.layer2_rn = _conv3x3(c2, features, bias=False)
         self.layer3_rn = _conv3x3(c3, features, bias=False)
@@ -109,15 +110,16 @@ class _Fusion(nn.Module):
         self.refinenet2 = FusionBlock(features, has_skip=True)
         self.refinenet3 = FusionBlock(features, has_skip=True)
         self.refinenet4 = FusionBlock(features, has_skip=False)
-        self.output_conv1 = _conv3x3(features, features // 2)
-        self.output_conv2 = nn.Sequential(
-            _conv3x3(features // 2, _LOGIT_CHANNELS),
-            nn.ReLU(),
-            nn.Conv2d(_LOGIT_CHANNELS, num_outputs, 1),
-        )
+        self.output_conv1 = _conv3x3(features, fused)
+        if num_outputs:
+            self.output_conv2 = nn.Sequential(
+                _conv3x3(fused, _LOGIT_CHANNELS),
+                nn.ReLU(),
+                nn.Conv2d(_LOGIT_CHANNELS, num_outputs, 1),
+            )
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Fuse four maps, finest first, into (N, F / 2, h, w) at twice the finest resolution."""
+        """Fuse four maps, finest first, into (N, fused, h, w) at twice the finest resolution."""
         r1, r2, r3, r4 = (
             conv(m)
             for conv, m in zip(
@@ -132,18 +134,33 @@ class _Fusion(nn.Module):
         return fused
 
 
-class DenseHead(nn.Module):
-    """Predict depth or world points for every pixel.
+class FeatureHead(nn.Module):
+    """Fuse four layers of tokens into one map of features.
 
     Source: Ranftl et al. 2021, Vision Transformers for Dense Prediction (DPT).
+
+    Args:
+        config: The architecture.
+        features: Width of the fusion.
+        fused: Channels of its result.
+        embed_positions: Whether to tell the maps where in the image their pixels lie.
+        num_outputs: Channels of a last pair of convolutions, for subclasses; 0 for none.
     """
 
-    def __init__(self, config: VGGTConfig, quantity: Quantity) -> None:
+    def __init__(
+        self,
+        config: VGGTConfig,
+        features: int,
+        fused: int,
+        *,
+        embed_positions: bool,
+        num_outputs: int = 0,
+    ) -> None:
         super().__init__()
         dim = 2 * config.embed_dim
-        self.quantity = quantity
         self.patch_size = config.patch_size
         self.layers = config.dpt_layers
+        self.embed_positions = embed_positions
         c1, c2, _, c4 = config.dpt_channels
         self.norm = nn.LayerNorm(dim, LAYER_NORM_EPS)
         self.projects = nn.ModuleList(nn.Conv2d(dim, c, 1) for c in config.dpt_channels)
@@ -155,9 +172,67 @@ class DenseHead(nn.Module):
                 nn.Conv2d(c4, c4, 3, stride=2, padding=1),
             ]
         )
-        self.scratch = _Fusion(config, _NUM_OUTPUTS[quantity])
+        self.scratch = _Fusion(config.dpt_channels, features, fused, num_outputs)
 
     def forward(
+        self, layers: Mapping[int, Tensor], size: tuple[int, int], *, frames_per_chunk: int = 8
+    ) -> Tensor:
+        """Make the features of every frame, at half the images' size.
+
+        Args:
+            layers: (B, S, P, 2C) tokens for each of the layers that the head reads.
+            size: Height and width of the images, px.
+            frames_per_chunk: How many frames to hold in memory at once; no effect on values.
+
+        Returns:
+            (B, S, fused, H / 2, W / 2), sizes rounded down.
+        """
+        half = (size[0] // 2, size[1] // 2)
+        chunks = [self.fuse(tokens, size, half) for tokens in self.chunks(layers, frames_per_chunk)]
+        features = torch.cat(chunks)
+        return features.view(*layers[self.layers[0]].shape[:2], *features.shape[1:])
+
+    def chunks(self, layers: Mapping[int, Tensor], frames: int) -> Iterator[list[Tensor]]:
+        """Yield the head's layers for some frames at a time, each (N, P, 2C)."""
+        tokens = [layers[i].flatten(0, 1) for i in self.layers]  # each (B·S, P, 2C)
+        for first in range(0, len(tokens[0]), frames):
+            yield [t[first : first + frames] for t in tokens]
+
+    def fuse(self, tokens: list[Tensor], size: tuple[int, int], out: tuple[int, int]) -> Tensor:
+        """Map four (N, P, 2C) layers of images of some size to (N, fused, *out)."""
+        maps = [
+            resize(self._embed_position(project(self._to_map(t, size)), size))
+            for t, project, resize in zip(tokens, self.projects, self.resize_layers, strict=True)
+        ]
+        return self._embed_position(_resize(self.scratch(maps), out), size)
+
+    def _to_map(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        """Arrange the patches among (N, P, 2C) tokens as (N, 2C, gh, gw)."""
+        grid = (size[0] // self.patch_size, size[1] // self.patch_size)
+        patches = tokens[:, -grid[0] * grid[1] :].to(self.norm.weight.dtype)
+        x: Tensor = self.norm(patches)
+        return x.transpose(1, 2).reshape(len(x), -1, *grid)
+
+    def _embed_position(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        if not self.embed_positions:
+            return x
+        return x + _POSITION_WEIGHT * position_embedding(x, size[1] / size[0])
+
+
+class DenseHead(FeatureHead):
+    """Predict depth or world points, and a confidence, for every pixel."""
+
+    def __init__(self, config: VGGTConfig, quantity: Quantity) -> None:
+        super().__init__(
+            config,
+            config.dpt_features,
+            config.dpt_features // 2,
+            embed_positions=True,
+            num_outputs=_NUM_OUTPUTS[quantity],
+        )
+        self.quantity = quantity
+
+    def forward(  # type: ignore[override]  # predicts something else than features
         self, layers: Mapping[int, Tensor], size: tuple[int, int], *, frames_per_chunk: int = 8
     ) -> tuple[Tensor, Tensor]:
         """Predict the head's quantity and how far it is to be trusted.
@@ -171,34 +246,14 @@ class DenseHead(nn.Module):
             (B, S, H, W, K) depth (K = 1) or world points (K = 3), scene units, and their
             (B, S, H, W) confidence, at least 1.
         """
-        shape = layers[self.layers[0]].shape[:2]  # B, S
-        tokens = [layers[i].flatten(0, 1) for i in self.layers]  # each (B·S, P, 2C)
-        chunks = [
-            self._predict([t[first : first + frames_per_chunk] for t in tokens], size)
-            for first in range(0, shape.numel(), frames_per_chunk)
-        ]
+        chunks = [self._predict(tokens, size) for tokens in self.chunks(layers, frames_per_chunk)]
+        frames = layers[self.layers[0]].shape[:2]  # B, S
         value, confidence = (torch.cat(part) for part in zip(*chunks, strict=True))
-        return value.view(*shape, *value.shape[1:]), confidence.view(*shape, *size)
+        return value.view(*frames, *value.shape[1:]), confidence.view(*frames, *size)
 
     def _predict(self, tokens: list[Tensor], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Map four (N, P, 2C) layers to (N, H, W, K) values and (N, H, W) confidences."""
-        maps = [
-            resize(self._embed_position(project(self._to_map(t, size)), size))
-            for t, project, resize in zip(tokens, self.projects, self.resize_layers, strict=True)
-        ]
-        fused = _resize(self.scratch(maps), size)
-        logits = self.scratch.output_conv2(self._embed_position(fused, size))
+        logits = self.scratch.output_conv2(self.fuse(tokens, size, size))
         value, confidence = logits.permute(0, 2, 3, 1).split([logits.shape[1] - 1, 1], dim=-1)
         value = value.exp() if self.quantity == "depth" else value.sign() * value.abs().expm1()
         return value, 1 + confidence[..., 0].exp()
-
-    def _to_map(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-        """Arrange the patches among (N, P, 2C) tokens as (N, 2C, gh, gw)."""
-        grid = (size[0] // self.patch_size, size[1] // self.patch_size)
-        patches = tokens[:, -grid[0] * grid[1] :].to(self.norm.weight.dtype)
-        x: Tensor = self.norm(patches)
-        return x.transpose(1, 2).reshape(len(x), -1, *grid)
-
-    @staticmethod
-    def _embed_position(x: Tensor, size: tuple[int, int]) -> Tensor:
-        return x + _POSITION_WEIGHT * position_embedding(x, size[1] / size[0])
