@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from golden_tools import Goldens, load_module
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from vggt_sfm.benchmarks.golden_photos import photo_matches, write_sources
+from vggt_sfm.benchmarks.goldens import Goldens, load_module
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.images import ImageFile, read_frame
 from vggt_sfm.io.preprocess import (
@@ -22,22 +22,7 @@ from vggt_sfm.io.preprocess import (
     network_images,
     plan_pixel_maps,
 )
-from vggt_sfm.scene import Frame, PixelMap, Size
-
-SINGLE = [
-    "land_640x480",
-    "port_480x640",
-    "wide_1000x333",
-    "tall_333x1000",
-    "odd_517x519",
-    "tiny_100x81",
-    "square_64x64",
-    "rgba_200x150",
-    "gray_120x90",
-    "big_1600x1199",
-]
-BATCH = "batch_land+port+odd"
-MEMBERS = {BATCH: ["land_640x480", "port_480x640", "odd_517x519"]}
+from vggt_sfm.scene import PixelMap, Size
 
 
 @pytest.fixture(scope="module")
@@ -50,44 +35,10 @@ def goldens(golden_dir: Path) -> Goldens:
     return Goldens(golden_dir, "small.npz")
 
 
-def digest(array: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:32]
-
-
-@pytest.fixture(scope="module")
-def frames(goldens: Goldens, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Frame]:
-    """The golden source images, as files."""
-    folder = tmp_path_factory.mktemp("sources")
-    made = {}
-    for i, (name, (width, height, mode)) in enumerate(goldens.config()["sizes"].items()):
-        image = goldens.common.make_images(1, height, width, seed=100 + i)[0]
-        pixels = np.round(255 * image.astype(np.float64)).astype(np.uint8).transpose(1, 2, 0)
-        if mode == "L":
-            pixels = np.ascontiguousarray(pixels[..., 1])
-        if mode == "RGBA":
-            y, x = np.mgrid[:height, :width]
-            pixels = np.dstack([pixels, ((7 * x + 13 * y) % 256).astype(np.uint8)])
-        assert digest(pixels) == goldens.config()["info"]["source_u8_sha256_32"][name]
-        path = folder / f"{name}.png"
-        Image.fromarray(pixels).save(path)
-        made[name] = read_frame(ImageFile(name=path.name, path=path))
-    return made
-
-
-@pytest.mark.parametrize("mode", ["crop", "pad"])
-@pytest.mark.parametrize("name", [*SINGLE, BATCH])
-def test_pixels_are_the_reference_s(
-    mode: PreprocessMode, name: str, goldens: Goldens, frames: dict[str, Frame]
-) -> None:
-    members = [frames[n] for n in MEMBERS.get(name, [name])]
-    images = network_images(members, plan_pixel_maps([f.size for f in members], mode, 518, 14))
-    expected = goldens.config()["info"]["preprocess"][f"{mode}.{name}"]
-    assert list(images.shape) == expected["shape"]
-    assert images.dtype == np.float32
-    assert goldens.difference(f"prep.{mode}.{name}", images) == 0
-    levels = np.round(images * 255).astype(np.uint8)
-    hashed = levels if name in MEMBERS else levels[0]
-    assert digest(hashed) == expected["u8_sha256_32"]
+def test_pixels_are_the_reference_s(goldens: Goldens, tmp_path: Path) -> None:
+    matches = photo_matches(goldens, write_sources(goldens, tmp_path))
+    assert {match.name for match in matches} == {n for n in goldens.arrays if n.startswith("prep.")}
+    assert [match for match in matches if not match.within] == []
 
 
 @pytest.mark.parametrize(

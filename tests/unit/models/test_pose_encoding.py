@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden_tools import PIECE_TOLERANCE, Goldens
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vggt_sfm.geometry.cameras import unproject
-from vggt_sfm.geometry.rigid import invert
+from vggt_sfm.benchmarks.golden_pieces import cameras
+from vggt_sfm.benchmarks.goldens import Goldens
 from vggt_sfm.models.pose_encoding import decode_cameras, encode_cameras
 from vggt_sfm.scene import Size
 
@@ -23,37 +22,16 @@ def goldens(shared_dir: Path) -> Goldens:
     return Goldens(shared_dir / "spec" / "golden", "small.npz")
 
 
-def test_decode(goldens: Goldens) -> None:
+def test_cameras_are_the_reference_s(goldens: Goldens) -> None:
+    matches = cameras(goldens)
+    assert len(matches) == 8
+    assert [match for match in matches if not match.within] == []
+
+
+def test_kinds_of_cameras(goldens: Goldens) -> None:
     cam_from_world, intrinsics = decode_cameras(goldens.arrays["pose.enc"], SIZE)
-    assert goldens.difference("pose.extrinsics", cam_from_world) <= PIECE_TOLERANCE
-    expected = goldens.arrays["pose.intrinsics_392x518"]
-    np.testing.assert_allclose(intrinsics, expected, rtol=1e-6, atol=0)
     assert np.array_equal(intrinsics[0, 0, :2, 2], [259, 196])
-
-
-def test_encode(goldens: Goldens) -> None:
-    encoded = encode_cameras(
-        goldens.arrays["pose.extrinsics"], goldens.arrays["pose.intrinsics_392x518"], SIZE
-    )
-    assert encoded.dtype == np.float32
-    assert goldens.difference("pose.enc_back", encoded) <= PIECE_TOLERANCE
-
-
-def test_camera_frame_agrees_with_the_reference_s_unprojection(goldens: Goldens) -> None:
-    # The reference puts pixel centres at integers where this project has them at halves.
-    poses, _ = decode_cameras(goldens.arrays["pose.enc"][0], SIZE)
-    _, intrinsics = decode_cameras(goldens.arrays["pose.enc"][0], Size(6, 5))
-    np.testing.assert_allclose(intrinsics, goldens.arrays["geom.intrinsics"], rtol=1e-6, atol=0)
-    xy = np.stack(np.meshgrid(np.arange(6.0), np.arange(5.0)), axis=-1)
-    depth = goldens.arrays["geom.depth"][..., 0].astype(np.float64)
-    world = np.stack(
-        [unproject(xy, d, k, p) for d, k, p in zip(depth, intrinsics, poses, strict=True)]
-    )
-    known = depth > 1e-8
-    expected = goldens.arrays["geom.world_points"]
-    np.testing.assert_allclose(world[known], expected[known], rtol=0, atol=PIECE_TOLERANCE)
-    inverse = goldens.arrays["geom.se3_inverse_np"][:, :3]
-    np.testing.assert_allclose(invert(poses), inverse, rtol=0, atol=PIECE_TOLERANCE)
+    assert encode_cameras(cam_from_world, intrinsics, SIZE).dtype == np.float32
 
 
 numbers = st.floats(-2, 2)

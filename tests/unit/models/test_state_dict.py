@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden_tools import manifest
 from torch import nn
 
+from vggt_sfm.benchmarks.goldens import SMALL, TINY, manifest
 from vggt_sfm.models import VGGT, VGGTConfig
-
-WITHOUT_TRACKER = ("aggregator.", "camera_head.", "point_head.", "depth_head.")
 
 
 def on_meta(config: VGGTConfig) -> VGGT:
@@ -20,15 +18,15 @@ def on_meta(config: VGGTConfig) -> VGGT:
 
 
 @pytest.mark.parametrize(
-    ("model", "fixture"), [("small", "small_config"), ("tiny", "tiny_config"), ("vggt_1b", None)]
+    ("model", "config"),
+    [("small", SMALL), ("tiny", TINY), ("vggt_1b", VGGTConfig.preset("vggt-1b"))],
+    ids=["small", "tiny", "vggt_1b"],
 )
 def test_keys_and_shapes_are_the_reference_s(
-    model: str, fixture: str | None, golden_dir: Path, request: pytest.FixtureRequest
+    model: str, config: VGGTConfig, golden_dir: Path
 ) -> None:
-    config = request.getfixturevalue(fixture) if fixture else VGGTConfig.preset("vggt-1b")
-    ours = [(k, tuple(v.shape)) for k, v in on_meta(config).state_dict().items()]
-    reference = manifest(golden_dir, model).items()
-    assert ours == [(k, shape) for k, shape in reference if k.startswith(WITHOUT_TRACKER)]
+    ours = [(key, tuple(value.shape)) for key, value in on_meta(config).state_dict().items()]
+    assert ours == list(manifest(golden_dir, model).items())
 
 
 def test_number_of_parameters() -> None:
@@ -39,6 +37,7 @@ def test_number_of_parameters() -> None:
         "camera_head": 216_174_610,
         "point_head": 32_654_628,
         "depth_head": 32_654_562,
+        "track_head": 65_941_396,
     }
 
 
@@ -49,16 +48,21 @@ def test_nothing_is_left_on_meta_after_loading(micro_config: VGGTConfig) -> None
     assert not any(t.is_meta for t in [*model.parameters(), *model.buffers()])
 
 
-def test_every_layer_norm_has_its_own_eps(small_config: VGGTConfig) -> None:
+def test_every_norm_has_its_own_eps() -> None:
     # Goldens cannot tell 1e-5 from 1e-6.
-    norms = {n: m for n, m in on_meta(small_config).named_modules() if isinstance(m, nn.LayerNorm)}
+    kinds = (nn.LayerNorm, nn.GroupNorm)
+    norms = {n: m for n, m in on_meta(SMALL).named_modules() if isinstance(m, kinds)}
     sixes = {name for name, norm in norms.items() if norm.eps == 1e-6}
     fives = {name for name, norm in norms.items() if norm.eps == 1e-5}
     encoder = {name for name in norms if name.startswith("aggregator.patch_embed.")}
     assert len(encoder) == 12 * 2 + 1
     assert sixes == encoder | {"camera_head.adaptive_norm"}
     assert fives == set(norms) - sixes
-    assert len(fives) == 6 * 2 * 4 + (2 * 2 + 2) + 2  # attention, camera head, dense heads
+    attention, camera_head, dense_heads = 6 * 2 * 4, 2 * 2 + 2, 2
+    features, former, tracker = 1, 6 * (2 + 2 + 3 + 3) + 2, 2
+    assert len(fives) == attention + camera_head + dense_heads + features + former + tracker
+    # every other module with an eps would have escaped
+    assert {n for n, m in on_meta(SMALL).named_modules() if hasattr(m, "eps")} == set(norms)
 
 
 def test_camera_head_s_adaptive_norm_has_no_parameters(micro_config: VGGTConfig) -> None:
