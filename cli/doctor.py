@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -63,6 +64,7 @@ def command(output: Path, as_json: bool, level: int) -> None:
         *(_check_import(name, code) for name, code in _NATIVE.items()),
         _check_gpu(),
         _check_weights(),
+        _check_cache(),
         _check_heic(),
         _check_writable(output),
     ]
@@ -132,6 +134,25 @@ def _check_weights() -> Check:
         ok=False,
         found=f"no {path}",
         advice="pip install --force-reinstall vggt-sfm",
+    )
+
+
+def _check_cache() -> Check:
+    """Say which models were fetched, and whether more can be."""
+    from vggt_sfm.models.hub import hub_cache
+    from vggt_sfm.models.records import RECORDS
+    from vggt_sfm.models.store import locate
+
+    folder = hub_cache()
+    here = [name for name, known in RECORDS.items() if known.repository and locate(known)]
+    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+    writable = os.access(existing, os.W_OK)
+    return Check(
+        name="weights cache",
+        ok=True,
+        found=f"{folder}, {', '.join(here) or 'no fetched model'}"
+        + ("" if writable else ", cannot be written to"),
+        advice=None if writable else "optional: set HF_HUB_CACHE to a folder for models",
     )
 
 

@@ -23,6 +23,10 @@ from vggt_sfm.errors import CapabilityError, VggtSfmError
 COMMANDS = {
     "reconstruct": ("vggt_sfm.cli.reconstruct", "Turn photographs into a COLMAP model."),
     "demo": ("vggt_sfm.cli.demo", "Reconstruct a rendered scene whose cameras are known."),
+    "weights": (
+        "vggt_sfm.cli.weights",
+        "List, fetch and check the models that are known by name.",
+    ),
     "doctor": ("vggt_sfm.cli.doctor", "Check this installation and say what is missing."),
     "completion": ("vggt_sfm.cli.completion", "Print the completion script of a shell."),
 }

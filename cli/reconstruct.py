@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 _ALIASES = {
     "predict.weights": "--weights",
+    "predict.model": "--model",
     "predict.device": "--device",
+    "predict.precision": "--precision",
+    "predict.offline": "--offline/--no-offline",
+    "predict.commercial_only": "--commercial-only/--no-commercial-only",
+    "predict.point_source": "--point-source",
     "track.seed": "--seed",
 }
 _logger = get_logger(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -63,6 +64,25 @@ def test_a_crash_of_a_native_library_is_contained() -> None:
     assert doctor._failure("pass") is None
     assert doctor._failure("import os; os.abort()") == "it ends the process with status -6"
     assert doctor._failure("import nonsense_") == "ModuleNotFoundError: No module named 'nonsense_'"
+
+
+def test_fetched_models_are_listed_with_their_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from huggingface_hub import constants
+
+    _stub(monkeypatch, {})
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    place = f"ok       weights cache: {tmp_path / 'hub'}"
+    assert f"{place}, no fetched model\n" in CliRunner().invoke(main, ["doctor"]).stderr
+    snapshot = tmp_path / "hub" / "models--facebook--VGGT-1B" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").touch()
+    assert f"{place}, vggt-1b\n" in CliRunner().invoke(main, ["doctor"]).stderr
+    monkeypatch.setattr(doctor.os, "access", lambda _, mode: mode != os.W_OK)
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 0
+    assert "cannot be written to\n         optional: set HF_HUB_CACHE" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ class Section:
     """How heavy."""
     use: bool = True
     """Whether to use it."""
+    quick: bool = False
+    """Whether to hurry."""
 
     def __post_init__(self) -> None:
         if self.max_size < 0:
@@ -45,7 +47,7 @@ def _build(*words: str, file: Path | None = None) -> Config:
     built: list[Config] = []
 
     @click.command()
-    @config_options(Config, {"part.kind": "--kind"})
+    @config_options(Config, {"part.kind": "--kind", "part.quick": "--quick/--no-quick"})
     def probe(**given: object) -> None:
         built.append(build_config(Config, file, given))
 
@@ -65,6 +67,14 @@ def test_each_kind_of_field_can_be_given() -> None:
     assert _build(*words, "--strict") == expected
 
 
+def test_short_switches_work_both_ways(tmp_path: Path) -> None:
+    assert _build("--quick") == Config(part=Section(quick=True))
+    toml = tmp_path / "run.toml"
+    toml.write_text("[part]\nquick = true\n")
+    assert _build(file=toml) == Config(part=Section(quick=True))
+    assert _build("--no-quick", file=toml) == Config()
+
+
 def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
     toml = tmp_path / "run.toml"
     toml.write_text('strict = true\n[part]\nmax_size = 1\nkind = "b"\n')
@@ -81,7 +91,7 @@ def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) ->
     ("text", "message"),
     [
         ("part = 3", "part: expected a table, got 3"),
-        ("[part]\nmaxsize = 3", "part: unknown maxsize; known: max_size, kind, weight, use"),
+        ("[part]\nmaxsize = 3", "part: unknown maxsize; known: max_size, kind, weight, use, quick"),
         ("[part]\nmax_size = -1", "is negative"),
         ("[part", "Expected"),
     ],
@@ -110,7 +120,16 @@ def test_help_shows_the_texts_and_defaults_of_the_fields() -> None:
 def test_every_field_of_the_product_has_an_option_with_a_text() -> None:
     options = {name for parameter in command.params for name in parameter.opts}
     hints = type_hints(ReconstructConfig)
-    short = {"predict.weights": "--weights", "predict.device": "--device", "track.seed": "--seed"}
+    short = {
+        "predict.weights": "--weights",
+        "predict.model": "--model",
+        "predict.device": "--device",
+        "predict.precision": "--precision",
+        "predict.offline": "--offline",
+        "predict.commercial_only": "--commercial-only",
+        "predict.point_source": "--point-source",
+        "track.seed": "--seed",
+    }
     for outer in fields(ReconstructConfig):
         kind = hints[outer.name]
         inner = [f"{outer.name}.{one.name}" for one in fields(kind)] if is_dataclass(kind) else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import re
 import struct
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from vggt_sfm import _files
 from vggt_sfm._checks import UInt8
 from vggt_sfm.errors import CapabilityError, InputError
 from vggt_sfm.io.exif import camera_key, focal_prior_px
@@ -172,8 +172,7 @@ def _camera_is_unknown(frame: Frame) -> bool:
 def file_sha256(path: Path) -> str:
     """Hash the bytes of a file; InputError if it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return _files.file_sha256(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
 
