@@ -5,12 +5,14 @@ VENV ?= .venv
 TORCH_INDEX ?=
 TEXTURES ?=
 DATA ?= ../shared/data
+SPEC ?= ../shared/spec
+PARITY ?=
 TEXTURE_PACKAGES := mate-backgrounds gnome-backgrounds cube2-data
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint format type stage-hashes bench train-embedded textures clean
+.PHONY: demo test test-all lint format type stage-hashes bench parity checkpoints train-embedded textures clean
 
 demo: $(VENV)/installed  ## reconstruct a rendered scene whose cameras are known
 	$(BIN)/vggt-sfm demo -o build/demo
@@ -42,6 +44,15 @@ stage-hashes: $(VENV)/dev
 
 bench: $(VENV)/installed
 	$(BIN)/python -m vggt_sfm.benchmarks.real_photos --data $(DATA) -o build/bench
+
+# Is this the published network? Four CPU minutes and 7 GB; PARITY=--no-full leaves VGGT-1B's size out.
+parity: $(VENV)/installed
+	$(BIN)/python -m vggt_sfm.benchmarks.parity --spec $(SPEC) $(PARITY)
+
+# Memory at load with checkpoints of VGGT-1B's shape: 18 GB of disk, ten minutes on two cores.
+checkpoints: $(VENV)/installed
+	$(BIN)/python -m vggt_sfm.benchmarks.checkpoints --spec $(SPEC) --data $(DATA) \
+		-o build/checkpoints
 
 # Trains the embedded model from nothing, about two CPU hours; goes on where it was stopped.
 # TEXTURES=folder adds photographs; `make textures` makes one out of Debian's wallpapers and games.

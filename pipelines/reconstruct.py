@@ -15,7 +15,8 @@ from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
 from vggt_sfm.inference import open_predictor
 from vggt_sfm.io.colmap import read_sparse
 from vggt_sfm.io.images import ImageFile, discover, file_sha256
-from vggt_sfm.models.choice import model_preprocessing
+from vggt_sfm.models.choice import PredictConfig, model_preprocessing
+from vggt_sfm.models.store import with_environment
 from vggt_sfm.pipelines.config import ReconstructConfig
 from vggt_sfm.pipelines.report import (
     RUN_FILE,
@@ -104,6 +105,7 @@ def reconstruct(
         ReconstructionError: If nothing could be written, or ``config.strict`` forbids the result.
     """
     config = config or ReconstructConfig()
+    config = replace(config, predict=with_environment(config.predict))
     output = (Path(output) if output is not None else default_output(images)).absolute()
     files = discover(images, exclude=output)
     _make_writable(output)
@@ -147,6 +149,9 @@ def default_output(images: str | Path | Sequence[str | Path]) -> Path:
 def _run_stages(
     run: Run, files: list[ImageFile], output: Path, config: ReconstructConfig
 ) -> RunReport:
+    predictor = open_predictor(config.predict, run.progress)
+    if predictor.advice:
+        _logger.info("%s", predictor.advice)
     preprocessing = model_preprocessing(config.predict)
     scene = run(
         INGEST,
@@ -156,15 +161,16 @@ def _run_stages(
     )
     for entry in scene.value.skipped:
         _logger.warning("left out %s: %s", entry.name, entry.reason)
-    predictor = open_predictor(config.predict)
-    if predictor.advice:
-        _logger.info("%s", predictor.advice)
     network = NetworkReport(
-        name=predictor.name, weights_sha256=predictor.weights_sha256, device=predictor.device
+        name=predictor.name,
+        weights_sha256=predictor.weights_sha256,
+        licence=predictor.licence,
+        commit=predictor.commit,
+        device=predictor.device,
     )
     predictions = run(
         PREDICT,
-        config.predict,
+        _how_to_predict(config.predict),
         scene=scene,
         predictor=Artifact(fingerprint(network), predictor),
     )
@@ -194,6 +200,11 @@ def _run_stages(
         bundle=bundle,
         reason=reason,
     )
+
+
+def _how_to_predict(config: PredictConfig) -> PredictConfig:
+    """Leave out where the weights come from: their content is part of the key already."""
+    return replace(config, weights=None, model=None, offline=False, commercial_only=False)
 
 
 def _make_writable(output: Path) -> None:

@@ -47,6 +47,10 @@ class NetworkReport:
 
     name: str
     weights_sha256: str
+    licence: str
+    """Of the weights."""
+    commit: str | None
+    """Of the hub's repository that the weights came from, where that is known."""
     device: str
 
 
@@ -73,6 +77,8 @@ class RunReport:
     images: tuple[ImageOutcome, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
     network: NetworkReport | None = None
+    remarks: tuple[str, ...] = ()
+    """What the network's run noticed."""
     bundle: BundleReport | None = None
     stages: tuple[StageRecord, ...] = ()
     versions: dict[str, str]
@@ -173,6 +179,7 @@ def finished_report(
         images=outcomes,
         skipped=scene.skipped,
         network=network,
+        remarks=predictions.remarks,
         bundle=bundle,
     )
 

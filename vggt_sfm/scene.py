@@ -151,12 +151,21 @@ class Predictions:
     depth_confidence: Float32  # (S, H, W) higher is better; only the order within a run counts
     camera_sources: tuple[str, ...]  # S words: what each camera's pose was obtained from
     matches: Matches | None = None  # the network's own correspondences, where it has some
+    world_points: Float32 | None = None  # (S, H, W, 3) said outright, to be used for depth's
+    world_points_confidence: Float32 | None = None  # (S, H, W) as depth_confidence
+    remarks: tuple[str, ...] = ()  # what the network's run noticed, for people
 
     def __post_init__(self) -> None:
         dims = check_shape("Predictions.cam_from_world", self.cam_from_world, "S 3 4")
         check_shape("Predictions.intrinsics", self.intrinsics, "S 3 3", dims)
         dims = check_shape("Predictions.depth", self.depth, "S H W", dims)
         check_shape("Predictions.depth_confidence", self.depth_confidence, "S H W", dims)
+        if (self.world_points is None) != (self.world_points_confidence is None):
+            raise ValueError("Predictions: world_points and their confidence come together")
+        if self.world_points is not None and self.world_points_confidence is not None:
+            check_shape("Predictions.world_points", self.world_points, "S H W 3", dims)
+            confidence = self.world_points_confidence
+            check_shape("Predictions.world_points_confidence", confidence, "S H W", dims)
         check_finite("Predictions.cam_from_world", self.cam_from_world)
         check_finite("Predictions.intrinsics", self.intrinsics)
         if len(self.camera_sources) != dims["S"]:

@@ -60,7 +60,13 @@ def test_run_file_says_what_happened(room: Path, tmp_path: Path) -> None:
     counts = {image.name: image.num_points3D for image in result.reconstruction().images.values()}
     assert {image["name"]: image["observations"] for image in told["images"]} == counts
     assert sum(counts.values()) == told["num_observations"]
-    assert told["network"] == {"name": "simulated", "weights_sha256": "0" * 64, "device": "cpu"}
+    assert told["network"] == {
+        "name": "simulated",
+        "weights_sha256": "0" * 64,
+        "licence": "none, it is simulated",
+        "commit": None,
+        "device": "cpu",
+    }
     assert told["bundle"]["status"] == "refined"
     assert told["versions"]["pycolmap"] == pycolmap.__version__
     assert told["config"]["track"]["max_features"] == TrackConfig().max_features
@@ -204,3 +210,12 @@ def _product(output: Path) -> dict[str, bytes]:
     """Return every byte that users get."""
     files = [output / "points.ply", *(output / "sparse" / "0").iterdir()]
     return {path.name: path.read_bytes() for path in files}
+
+
+def test_weights_of_the_environment_are_those_of_the_record(
+    room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VGGT_SFM_WEIGHTS", str(tmp_path / "mine.pt"))
+    reconstruct(room, tmp_path / "out", ReconstructConfig(until="ingest"))
+    told = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert told["config"]["predict"]["weights"] == str(tmp_path / "mine.pt")

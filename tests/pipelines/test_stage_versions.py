@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {
     "ingest": ["vggt_sfm/io/images.py", "vggt_sfm/io/exif.py", "vggt_sfm/io/preprocess.py"],
     "predict": [
-        "vggt_sfm/inference.py",
+        "vggt_sfm/inference/*.py",
         "vggt_sfm/io/preprocess.py",
         "vggt_sfm/models/*.py",
         "vggt_sfm/models/*/*.py",

@@ -28,6 +28,8 @@ class SimulatedPredictor:
 
     name = "simulated"
     weights_sha256 = "0" * 64
+    licence = "none, it is simulated"
+    commit: str | None = None
     device = "cpu"
     advice: str | None = "the predictor is simulated"
 
@@ -60,7 +62,7 @@ def install(put: Callable[[object, str, object], None] = setattr) -> None:
     """Put the simulated predictor where the pipeline opens the network."""
     from vggt_sfm.pipelines import reconstruct
 
-    def opened(config: PredictConfig) -> SimulatedPredictor:
+    def opened(config: PredictConfig, progress: Progress) -> SimulatedPredictor:
         return SimulatedPredictor()
 
     def preprocessing(config: PredictConfig) -> Preprocessing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vggt_sfm._checks import Float32, Float64, Int64
+from vggt_sfm._checks import Bool, Float32, Float64, Int64
 from vggt_sfm.geometry.cameras import unproject
 from vggt_sfm.scene import Predictions, Scene
 from vggt_sfm.tracking.linking import Observations
@@ -13,15 +13,15 @@ _LEAST_WEIGHT = 0.01  # of the least confident pixel in a median; keeps sums of 
 
 
 def seed_points(scene: Scene, predictions: Predictions, observations: Observations) -> Float64:
-    """Lift every observation with its own frame's depth and take the middle of each track.
+    """Lift every observation with its own frame's prediction and take the middle of each track.
 
     Args:
         scene: Frames and their maps to network pixels.
-        predictions: Depth and cameras.
+        predictions: Depth and cameras; their world points, where there are some, stand for both.
         observations: M observations of N tracks.
 
     Returns:
-        (N, 3) weighted median over each track's views, an axis at a time, with the depth's
+        (N, 3) weighted median over each track's views, an axis at a time, with the prediction's
         confidence rank within its frame as weight; scene units, predicted world; NaN for tracks
         without depth in any view.
     """
@@ -30,11 +30,7 @@ def seed_points(scene: Scene, predictions: Predictions, observations: Observatio
     for s, pixel_map in enumerate(scene.pixel_maps):
         rows = np.flatnonzero(observations.frame_index == s)
         network_xy = pixel_map.to_network(observations.xy[rows])
-        depth = sample_depth(predictions.depth[s], network_xy)
-        xyz[rows] = unproject(
-            network_xy, depth, predictions.intrinsics[s], predictions.cam_from_world[s]
-        )
-        weight[rows] = _confidence_rank(predictions.depth_confidence[s], network_xy)
+        xyz[rows], weight[rows] = _lift(predictions, s, network_xy)
     num_tracks = int(observations.track_index.max(initial=-1)) + 1
     known = np.isfinite(xyz).all(axis=1)
     return np.stack(
@@ -48,6 +44,16 @@ def seed_points(scene: Scene, predictions: Predictions, observations: Observatio
     )
 
 
+def _lift(predictions: Predictions, s: int, xy: Float64) -> tuple[Float64, Float64]:
+    """Return (n, 3) world points seen at pixels of frame ``s`` and their (n,) weights."""
+    if predictions.world_points is not None and predictions.world_points_confidence is not None:
+        points = sample_points(predictions.world_points[s], xy)
+        return points, _confidence_rank(predictions.world_points_confidence[s], xy)
+    depth = sample_depth(predictions.depth[s], xy)
+    points = unproject(xy, depth, predictions.intrinsics[s], predictions.cam_from_world[s])
+    return points, _confidence_rank(predictions.depth_confidence[s], xy)
+
+
 def sample_depth(depth: Float32, xy: Float64) -> Float64:
     """Interpolate a depth map bilinearly between the pixels that know their depth.
 
@@ -58,21 +64,34 @@ def sample_depth(depth: Float32, xy: Float64) -> Float64:
     Returns:
         (n,) depth, NaN outside the map and where no neighbour is known.
     """
-    height, width = depth.shape
+    known: Bool = np.asarray(np.isfinite(depth) & (depth > 0))
+    return _sample(depth[..., None], known, xy)[:, 0]
+
+
+def sample_points(points: Float32, xy: Float64) -> Float64:
+    """Interpolate a (H, W, 3) map of points likewise at (n, 2) pixels, axis by axis: (n, 3)."""
+    known: Bool = np.asarray(np.isfinite(points).all(axis=-1))
+    return _sample(points, known, xy)
+
+
+def _sample(values: Float32, known: Bool, xy: Float64) -> Float64:
+    """Interpolate (H, W, K) values bilinearly between the (H, W) pixels that are known: (n, K)."""
+    height, width = known.shape
+    xy = np.where(np.isfinite(xy), xy, -1)  # nowhere is outside
     corner = np.floor(xy - 0.5)
     fraction = xy - 0.5 - corner
-    total, weight = np.zeros(len(xy)), np.zeros(len(xy))
+    total, weight = np.zeros((len(xy), values.shape[-1])), np.zeros((len(xy), 1))
     for dx in (0, 1):
         for dy in (0, 1):
             column = np.clip(corner[:, 0] + dx, 0, width - 1).astype(np.int64)
             row = np.clip(corner[:, 1] + dy, 0, height - 1).astype(np.int64)
-            value = depth[row, column].astype(np.float64)
             share = np.abs(1 - dx - fraction[:, 0]) * np.abs(1 - dy - fraction[:, 1])
-            share *= np.isfinite(value) & (value > 0)
-            total += np.where(share > 0, share * value, 0.0)
+            share = (share * known[row, column])[:, None]
+            total += np.where(share > 0, share * values[row, column].astype(np.float64), 0.0)
             weight += share
     inside = (xy >= 0).all(axis=1) & (xy[:, 0] <= width) & (xy[:, 1] <= height)
-    return np.where(inside & (weight > 0), total / np.where(weight > 0, weight, 1), np.nan)
+    sampled = total / np.where(weight > 0, weight, 1)
+    return np.where(inside[:, None] & (weight > 0), sampled, np.nan)
 
 
 def _confidence_rank(confidence: Float32, xy: Float64) -> Float64:

@@ -90,3 +90,30 @@ def test_exact_depth_and_cameras_give_the_exact_points() -> None:
             depth[s] = transform_points(data.cam_from_world[s], data.xyz[n])[2]
         seeds = seed_points(data.scene, replace(data.predictions, depth=depth), observations)
         np.testing.assert_allclose(seeds[n], data.xyz[n], atol=1e-6)
+
+
+def test_world_points_stand_for_depth_where_there_are_some() -> None:
+    data = synthetic_scene(num_frames=3, num_points=50)
+    observations = Observations(data.tracks.track_index, data.tracks.frame_index, data.tracks.xy)
+    y, x = np.mgrid[:150, :200].astype(np.float32) + np.float32(0.5)
+    points = np.tile(np.stack([x, y, 3 * x], axis=-1), (3, 1, 1, 1))
+    confidence = np.ones((3, 150, 200), np.float32)
+    only_first = observations.frame_index == 0
+    first = Observations(*(part[only_first] for part in observations))
+    xyz = seed_points(
+        data.scene,
+        replace(data.predictions, world_points=points, world_points_confidence=confidence),
+        first,
+    )
+    xy = first.xy / 2
+    expected = np.full((first.track_index.max() + 1, 3), np.nan)
+    expected[first.track_index] = np.column_stack([xy, 3 * xy[:, 0]])
+    inside = ((xy > 0.5) & (xy < (199.5, 149.5))).all(axis=1)
+    rows = first.track_index[inside]
+    np.testing.assert_allclose(xyz[rows], expected[rows], rtol=1e-5)
+
+
+def test_nowhere_has_no_depth() -> None:
+    depth = np.ones((4, 5), np.float32)
+    xy = np.array([[np.nan, 1.0], [np.inf, 1.0], [2.0, 2.0]])
+    np.testing.assert_array_equal(sample_depth(depth, xy), [np.nan, np.nan, 1.0])
