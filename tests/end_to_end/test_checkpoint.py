@@ -10,35 +10,19 @@ import numpy as np
 import pycolmap
 import pytest
 import torch
+from checkpoints import SMALL_VGGT
 from safetensors.torch import save_file
 
 from vggt_sfm.io import hdf5
 from vggt_sfm.models import VGGT, VGGTConfig
 from vggt_sfm.scene import Predictions, Tracks
 
-SMALL = VGGTConfig(
-    embed_dim=32,
-    depth=2,
-    num_heads=2,
-    num_register_tokens=2,
-    patch_embed="conv",
-    camera_depth=1,
-    camera_heads=2,
-    dpt_features=16,
-    dpt_channels=(8, 8, 16, 16),
-    dpt_layers=(0, 0, 1, 1),
-    track_features=8,
-    track_corr_levels=3,
-    track_corr_radius=1,
-    track_hidden=16,
-)
-
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(VGGTConfig, "preset", classmethod(lambda cls, name: SMALL))
+    monkeypatch.setattr(VGGTConfig, "preset", classmethod(lambda cls, name: SMALL_VGGT))
     torch.manual_seed(0)
-    save_file(VGGT(SMALL).state_dict(), tmp_path / "mine.safetensors")
+    save_file(VGGT(SMALL_VGGT).state_dict(), tmp_path / "mine.safetensors")
     return tmp_path / "mine.safetensors"
 
 

@@ -20,11 +20,12 @@ from vggt_sfm.inference.track_positions import (
     places_by_depth,
     settle_positions,
 )
-from vggt_sfm.models.checkpoint import load_vggt
+from vggt_sfm.models.checkpoint import check_checkpoint, load_vggt
 from vggt_sfm.models.choice import PredictConfig
 from vggt_sfm.models.config import VGGTConfig
 from vggt_sfm.models.heads.track import STRIDE, TrackHead
 from vggt_sfm.models.pose_encoding import decode_cameras
+from vggt_sfm.models.records import VGGT_1B
 from vggt_sfm.models.store import FoundWeights
 from vggt_sfm.models.vggt import VGGT, VGGTOutput
 from vggt_sfm.scene import Matches, Predictions, Scene, Size
@@ -41,22 +42,28 @@ class VggtPredictor:
     """A published VGGT or a checkpoint of the user's.
 
     Raises:
-        WeightsError: If the user's word on the track head contradicts the model's record.
+        WeightsError: If the checkpoint does not fit, or the user's word on the track head
+            contradicts the model's record.
     """
 
     advice: str | None = None
 
     def __init__(self, found: FoundWeights, options: PredictConfig, device: torch.device) -> None:
-        self.name = found.record.name if found.record else "vggt-1b (a file of the user's)"
+        self.name = found.record.name if found.record else f"{VGGT_1B} (a file of the user's)"
         self.weights_sha256 = found.sha256
         self.licence = found.licence
         self.commit = found.commit
         self.device = device.type
         self._weights = found.path
-        self._preset = VGGTConfig.preset(found.record.preset if found.record else "vggt-1b")
         self._options = options
         self._precision = select_precision(options.precision, device)
         self._track_positions = _declared_positions(found, options)
+        self._config = replace(
+            VGGTConfig.preset(found.record.preset if found.record else VGGT_1B),
+            enable_point=options.point_source == "point-head",
+            enable_track=options.track_head,
+        )
+        check_checkpoint(found.path, self._config)  # rather now than after a thousand photos
 
     @torch.inference_mode()
     def __call__(self, images: Float32, scene: Scene, progress: Progress) -> Predictions:
@@ -65,7 +72,7 @@ class VggtPredictor:
         device = torch.device(self.device)
         model = load_vggt(
             self._weights,
-            self._config(len(images), size),
+            self._config_for(len(images), size),
             device=device,
             precision=self._precision,
             progress=progress,
@@ -86,17 +93,13 @@ class VggtPredictor:
         matches = self._follow(model.track_head, layers, images, scene, similarity, progress)
         return replace(predictions, matches=matches, remarks=(remark,) if remark else ())
 
-    def _config(self, num_frames: int, size: tuple[int, int]) -> VGGTConfig:
-        """Build no head that nobody reads."""
-        smallest = STRIDE * 2 ** (self._preset.track_corr_levels - 1)
-        trackable = num_frames > 1 and min(size) >= smallest
-        if self._options.track_head and num_frames > 1 and not trackable:
+    def _config_for(self, num_frames: int, size: tuple[int, int]) -> VGGTConfig:
+        """Leave out a track head that would have nothing to do."""
+        smallest = STRIDE * 2 ** (self._config.track_corr_levels - 1)
+        if self._config.enable_track and num_frames > 1 and min(size) < smallest:
             _logger.warning("images below %d px are too small for the track head", smallest)
-        return replace(
-            self._preset,
-            enable_point=self._options.point_source == "point-head",
-            enable_track=self._options.track_head and trackable,
-        )
+        trackable = num_frames > 1 and min(size) >= smallest
+        return replace(self._config, enable_track=self._config.enable_track and trackable)
 
     @contextmanager
     def _arithmetic(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoints import SMALL_VGGT
 from safetensors.torch import load_file, save_file
 from synthetic import plain_scene
 
@@ -25,34 +26,18 @@ from vggt_sfm.models.store import FoundWeights
 from vggt_sfm.scene import Predictions, Scene, Size
 
 SIZE = Size(84, 56)
-CONFIG = VGGTConfig(
-    embed_dim=32,
-    depth=2,
-    num_heads=2,
-    num_register_tokens=2,
-    patch_embed="conv",
-    camera_depth=1,
-    camera_heads=2,
-    dpt_features=16,
-    dpt_channels=(8, 8, 16, 16),
-    dpt_layers=(0, 0, 1, 1),
-    track_features=8,
-    track_corr_levels=3,
-    track_corr_radius=1,
-    track_hidden=16,
-)
 
 
 @pytest.fixture(autouse=True)
 def small_preset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(VGGTConfig, "preset", classmethod(lambda cls, name: CONFIG))
+    monkeypatch.setattr(VGGTConfig, "preset", classmethod(lambda cls, name: SMALL_VGGT))
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_file(VGGT(CONFIG).state_dict(), path)
+    save_file(VGGT(SMALL_VGGT).state_dict(), path)
     return path
 
 
@@ -79,7 +64,7 @@ def test_cameras_and_depth(checkpoint: Path) -> None:
 
 
 def test_predictions_are_those_of_one_pass(checkpoint: Path) -> None:
-    model = VGGT(CONFIG).eval()
+    model = VGGT(SMALL_VGGT).eval()
     model.load_state_dict(load_file(checkpoint))
     found = predict(checkpoint, point_source="point-head")
     with torch.inference_mode():
@@ -124,11 +109,12 @@ def test_followed_points_are_matches_between_frames(
 
 
 def test_images_too_small_for_the_tracker_are_not_tracked(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    deep = replace(CONFIG, track_corr_levels=6)  # wants 64 px
+    deep = replace(SMALL_VGGT, track_corr_levels=6)  # wants 64 px
     monkeypatch.setattr(VGGTConfig, "preset", classmethod(lambda cls, name: deep))
-    assert predict(checkpoint).matches is None
+    save_file(VGGT(deep).state_dict(), tmp_path / "deep.safetensors")
+    assert predict(tmp_path / "deep.safetensors").matches is None
     assert "below 64 px" in caplog.text
 
 
@@ -212,3 +198,14 @@ def test_cameras_that_are_not_numbers_are_refused(checkpoint: Path, tmp_path: Pa
     save_file(state, tmp_path / "nan.safetensors")
     with pytest.raises(WeightsError, match="not numbers"):
         predict(tmp_path / "nan.safetensors")
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused_before_any_photo_is_read(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    state = {k: v for k, v in load_file(checkpoint).items() if not k.startswith("track_head.")}
+    save_file(state, tmp_path / "untracked.safetensors")
+    config = PredictConfig(weights=tmp_path / "untracked.safetensors")
+    with pytest.raises(WeightsError, match=r"has no track_head.*--predict\.no-track-head"):
+        open_predictor(config)
+    open_predictor(replace(config, track_head=False))

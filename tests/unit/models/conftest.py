@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import State, random_state
 
 from vggt_sfm.benchmarks.goldens import SMALL, TINY, Goldens, seeded_model
 from vggt_sfm.models import VGGT, VGGTConfig
@@ -65,3 +66,8 @@ def micro_config() -> VGGTConfig:
         track_corr_radius=1,
         track_hidden=16,
     )
+
+
+@pytest.fixture(scope="session")
+def state() -> State:
+    return random_state()
