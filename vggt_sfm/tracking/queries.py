@@ -7,6 +7,8 @@ import numpy as np
 
 from vggt_sfm._checks import Float32, Float64, Int64
 
+_LEAST_CONTRAST = 0.01  # a quarter of SIFT's own: a faint keypoint is better than none
+
 
 def frame_similarity(descriptors: Float32) -> Float64:
     """Compare frames by what a network says about each as a whole.
@@ -79,7 +81,8 @@ def choose_points(
 def _keypoints(image: Float32) -> Float64:
     """Return (n, 2) SIFT keypoints, px, corner origin, weakest first."""
     grey = cv2.cvtColor(np.ascontiguousarray(image.transpose(1, 2, 0)), cv2.COLOR_RGB2GRAY)
-    found = cv2.SIFT.create().detect(np.rint(grey * 255).clip(0, 255).astype(np.uint8), None)
+    sift = cv2.SIFT.create(contrastThreshold=_LEAST_CONTRAST)
+    found = sift.detect(np.rint(grey * 255).clip(0, 255).astype(np.uint8), None)
     found = sorted(found, key=lambda keypoint: (keypoint.response, keypoint.pt))
     # OpenCV has the centre of the first pixel at 0. (Its keypoints are a quarter of a pixel off,
     # which is no harm: a point is what lies where it is asked for.)
