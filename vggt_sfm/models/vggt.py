@@ -64,10 +64,8 @@ class VGGT(nn.Module):
             ValueError: If the shapes do not fit, or the images are too small to be tracked in.
         """
         self._check_images(images)
-        if query_xy is not None and query_xy.shape != (len(images), query_xy.shape[1], 2):
-            raise ValueError(
-                f"VGGT: query_xy must have shape ({len(images)}, N, 2), got {tuple(query_xy.shape)}"
-            )
+        if query_xy is not None:
+            _check_queries(query_xy, len(images))
         layers = self.aggregator(images)
         size = (images.shape[-2], images.shape[-1])
         output = self.read(layers, size, frames_per_chunk=frames_per_chunk)
@@ -92,7 +90,7 @@ class VGGT(nn.Module):
             The heads' outputs, without tracks.
         """
         output: dict[str, Tensor] = {}
-        with torch.autocast(next(iter(layers.values())).device.type, enabled=False):
+        with torch.autocast(self.aggregator.camera_token.device.type, enabled=False):
             if self.camera_head is not None:
                 output["pose_enc_iters"] = self.camera_head(layers[self.config.depth - 1])
             if self.depth_head is not None:
@@ -116,3 +114,9 @@ class VGGT(nn.Module):
             )
         if not images.is_floating_point():
             raise ValueError(f"VGGT: images must be floating point in [0, 1], got {images.dtype}")
+
+
+def _check_queries(query_xy: Tensor, num_scenes: int) -> None:
+    shape = tuple(query_xy.shape)
+    if len(shape) != 3 or (shape[0], shape[2]) != (num_scenes, 2):
+        raise ValueError(f"VGGT: query_xy must have shape ({num_scenes}, N, 2), got {shape}")

@@ -161,9 +161,10 @@ def test_no_queries_no_tracks(model: VGGT) -> None:
     assert out.track_iters is out.vis is out.conf is None
 
 
-def test_queries_of_another_number_of_scenes_are_refused(model: VGGT) -> None:
-    with pytest.raises(ValueError, match=re.escape("(1, N, 2), got (2, 3, 2)")):
-        model(torch.rand(1, 1, 3, 28, 28), torch.zeros(2, 3, 2))
+@pytest.mark.parametrize("shape", [(2, 3, 2), (1, 3, 3), (3, 2), (2,)])
+def test_queries_of_another_shape_are_refused(model: VGGT, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"(1, N, 2), got {shape}")):
+        model(torch.rand(1, 1, 3, 28, 28), torch.zeros(shape))
 
 
 def test_tracker_follows_autocast_and_the_other_heads_do_not(model: VGGT) -> None:

@@ -52,6 +52,11 @@ def test_absent_heads_give_none(tiny_config: VGGTConfig) -> None:
     assert out.track_iters is out.vis is out.conf is None
 
 
+def test_a_network_without_heads_says_nothing(tiny_config: VGGTConfig) -> None:
+    out = VGGT(replace(tiny_config, enable_camera=False))(torch.rand(1, 1, 3, 28, 28))
+    assert out.pose_enc_iters is out.depth is out.world_points is None
+
+
 def test_double_precision(micro_config: VGGTConfig, micro: VGGT, images: Tensor) -> None:
     double = VGGT(micro_config).double().eval()
     double.load_state_dict(micro.state_dict())
