@@ -15,7 +15,7 @@ from vggt_sfm._checks import Bool, Float32, Float64, Int64
 from vggt_sfm._log import Progress
 from vggt_sfm.models.heads.track import Tracker
 from vggt_sfm.scene import Matches, PixelMap
-from vggt_sfm.tracking.queries import choose_points, choose_query_frames
+from vggt_sfm.tracking.queries import choose_points, choose_query_frames, frames_to_follow
 
 # Observations below these are not used. Those of the published evaluation on CO3D, which are
 # meant to be low: what is wrong is found by geometry afterwards.
@@ -104,18 +104,11 @@ def match_by_following(
         for query in chosen.tolist():
             box = pixel_maps[query].content_box()
             xy = choose_points(images[query], box, query_points, known[query])
-            frames = _targets(similarity, query)
+            frames = frames_to_follow(similarity, query, _MOST_TARGETS)
             if len(xy) and len(frames) > 1:
                 _collect(follow(frames, xy), frames, pairs, known)
             task.advance()
     return _as_matches(pairs)
-
-
-def _targets(similarity: Float64, query: int) -> Int64:
-    """Return the query frame and the frames most like it."""
-    order = np.argsort(-similarity[query], kind="stable")
-    others = order[order != query][:_MOST_TARGETS]
-    return np.concatenate([[query], np.sort(others)]).astype(np.int64)
 
 
 def _collect(

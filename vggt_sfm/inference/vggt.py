@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_sfm._checks import Float32, Float64, Int64
+from vggt_sfm._checks import Float32, Float64
 from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.errors import WeightsError
 from vggt_sfm.inference.device import select_precision
@@ -24,12 +24,18 @@ from vggt_sfm.models.checkpoint import check_checkpoint, load_vggt
 from vggt_sfm.models.choice import PredictConfig
 from vggt_sfm.models.config import VGGTConfig
 from vggt_sfm.models.heads.track import STRIDE, TrackHead
+from vggt_sfm.models.layers import Block
 from vggt_sfm.models.pose_encoding import decode_cameras
 from vggt_sfm.models.records import VGGT_1B
 from vggt_sfm.models.store import FoundWeights
 from vggt_sfm.models.vggt import VGGT, VGGTOutput
 from vggt_sfm.scene import Matches, Predictions, Scene, Size
-from vggt_sfm.tracking.queries import choose_points, choose_query_frames, frame_similarity
+from vggt_sfm.tracking.queries import (
+    choose_points,
+    choose_query_frames,
+    frame_similarity,
+    frames_to_follow,
+)
 
 _PROBE_FRAMES = 4  # that the track head's position embedding is checked on
 _PROBE_POINTS = 64
@@ -78,7 +84,8 @@ class VggtPredictor:
             progress=progress,
         )
         batch = torch.as_tensor(images, device=device)[None]
-        with self._arithmetic(), _counted_blocks(model, progress):
+        low = torch.autocast(self.device, torch.bfloat16, enabled=self._precision == "bfloat16")
+        with low, _counted_blocks(model, progress):
             layers = model.aggregator(batch)
         with progress.task("heads", 1) as task:
             output = model.read(layers, size)
@@ -101,12 +108,6 @@ class VggtPredictor:
         trackable = num_frames > 1 and min(size) >= smallest
         return replace(self._config, enable_track=self._config.enable_track and trackable)
 
-    @contextmanager
-    def _arithmetic(self) -> Iterator[None]:
-        low = self._precision == "bfloat16"
-        with torch.autocast(self.device, torch.bfloat16, enabled=low):
-            yield
-
     def _settle_track_positions(
         self,
         head: TrackHead,
@@ -118,9 +119,7 @@ class VggtPredictor:
     ) -> str | None:
         """Switch the track head's position embedding on or off; return what is to be said."""
         query = int(choose_query_frames(similarity, 1)[0])
-        likest = np.argsort(-similarity[query], kind="stable")
-        others = likest[likest != query][: _PROBE_FRAMES - 1]
-        frames: Int64 = np.concatenate([[query], others]).astype(np.int64)
+        frames = frames_to_follow(similarity, query, _PROBE_FRAMES - 1)
         some = {i: layer[:, torch.as_tensor(frames)] for i, layer in layers.items()}
         box = scene.pixel_maps[query].content_box()
         xy = choose_points(images[query], box, _PROBE_POINTS, np.empty((0, 2)))
@@ -210,9 +209,7 @@ def _numpy(tensor: Tensor) -> Float32:
 @contextmanager
 def _counted_blocks(model: VGGT, progress: Progress) -> Iterator[None]:
     """Report the aggregator's blocks as they are done."""
-    blocks = [*model.aggregator.frame_blocks, *model.aggregator.global_blocks]
-    encoder = getattr(model.aggregator.patch_embed, "blocks", [])
-    blocks += [*encoder]
+    blocks = [module for module in model.aggregator.modules() if isinstance(module, Block)]
     with progress.task("network", len(blocks)) as task:
         hooks = [block.register_forward_hook(lambda *_: task.advance()) for block in blocks]
         try:

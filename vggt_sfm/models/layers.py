@@ -45,6 +45,24 @@ def rope(positions_yx: Tensor, head_dim: int, base: float = 100.0) -> Rope:
     return Rope(*(t.to(positions_yx.device, torch.float32) for t in (angles.cos(), angles.sin())))
 
 
+def sine_embedding(coordinates: Tensor, channels: int, base: float) -> Tensor:
+    """Embed coordinates by sines of falling frequency, then cosines of the same.
+
+    Args:
+        coordinates: (N,) in float64, on the CPU: not every device has it.
+        channels: K, even.
+        base: Ratio of the highest to the (excluded) lowest frequency.
+
+    Returns:
+        (N, K) in float64.
+
+    Source: Vaswani et al. 2017, Attention Is All You Need, section 3.5.
+    """
+    exponents = torch.arange(channels // 2, dtype=torch.float64) * (2 / channels)
+    angles = coordinates[:, None] * base**-exponents
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
 def grid_positions(rows: int, columns: int, device: torch.device | None = None) -> Tensor:
     """Return the (rows · columns, 2) integer (y, x) of a grid, row-major, from (0, 0)."""
     return torch.cartesian_prod(

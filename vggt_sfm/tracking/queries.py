@@ -45,6 +45,13 @@ def choose_query_frames(similarity: Float64, count: int) -> Int64:
     return np.array(chosen, np.int64)
 
 
+def frames_to_follow(similarity: Float64, query: int, most: int) -> Int64:
+    """Return a frame, then the up to ``most`` others that are most like it, ascending."""
+    order = np.argsort(-similarity[query], kind="stable")
+    others = np.sort(order[order != query][:most])
+    return np.concatenate([[query], others]).astype(np.int64)
+
+
 def choose_points(
     image: Float32, box: tuple[int, int, int, int], count: int, taken: Float64
 ) -> Float64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vggt_sfm._checks import Bool, Float32, Float64, Int64
+from vggt_sfm._checks import Float32, Float64, Int64
 from vggt_sfm.geometry.cameras import unproject
 from vggt_sfm.scene import Predictions, Scene
 from vggt_sfm.tracking.linking import Observations
@@ -64,19 +64,20 @@ def sample_depth(depth: Float32, xy: Float64) -> Float64:
     Returns:
         (n,) depth, NaN outside the map and where no neighbour is known.
     """
-    known: Bool = np.asarray(np.isfinite(depth) & (depth > 0))
-    return _sample(depth[..., None], known, xy)[:, 0]
+    return sample_points(np.where(depth > 0, depth, np.nan)[..., None], xy)[:, 0]
 
 
-def sample_points(points: Float32, xy: Float64) -> Float64:
-    """Interpolate a (H, W, 3) map of points likewise at (n, 2) pixels, axis by axis: (n, 3)."""
-    known: Bool = np.asarray(np.isfinite(points).all(axis=-1))
-    return _sample(points, known, xy)
+def sample_points(values: Float32, xy: Float64) -> Float64:
+    """Interpolate (H, W, K) values bilinearly between the pixels where all are finite.
 
+    Args:
+        values: (H, W, K), world points for instance.
+        xy: (n, 2) px of the map, corner origin.
 
-def _sample(values: Float32, known: Bool, xy: Float64) -> Float64:
-    """Interpolate (H, W, K) values bilinearly between the (H, W) pixels that are known: (n, K)."""
-    height, width = known.shape
+    Returns:
+        (n, K), NaN outside the map and where no neighbour is known.
+    """
+    height, width = values.shape[:2]
     xy = np.where(np.isfinite(xy), xy, -1)  # nowhere is outside
     corner = np.floor(xy - 0.5)
     fraction = xy - 0.5 - corner
@@ -86,8 +87,9 @@ def _sample(values: Float32, known: Bool, xy: Float64) -> Float64:
             column = np.clip(corner[:, 0] + dx, 0, width - 1).astype(np.int64)
             row = np.clip(corner[:, 1] + dy, 0, height - 1).astype(np.int64)
             share = np.abs(1 - dx - fraction[:, 0]) * np.abs(1 - dy - fraction[:, 1])
-            share = (share * known[row, column])[:, None]
-            total += np.where(share > 0, share * values[row, column].astype(np.float64), 0.0)
+            value = values[row, column].astype(np.float64)
+            share = (share * np.isfinite(value).all(axis=1))[:, None]
+            total += np.where(share > 0, share * value, 0.0)
             weight += share
     inside = (xy >= 0).all(axis=1) & (xy[:, 0] <= width) & (xy[:, 1] <= height)
     sampled = total / np.where(weight > 0, weight, 1)

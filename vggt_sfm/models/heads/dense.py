@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vggt_sfm.models.config import VGGTConfig
-from vggt_sfm.models.layers import LAYER_NORM_EPS
+from vggt_sfm.models.layers import LAYER_NORM_EPS, sine_embedding
 
 Quantity = Literal["depth", "point"]
 
@@ -25,13 +25,6 @@ def axis_coordinates(steps: int, span: float) -> Tensor:
     return torch.linspace(-edge, edge, steps, dtype=torch.float64)
 
 
-def _axis_embedding(coordinates: Tensor, channels: int) -> Tensor:
-    """Return (channels, N) sines, then cosines, of (N,) coordinates."""
-    exponents = torch.arange(channels // 2, dtype=torch.float64) * (2 / channels)
-    angles = 100.0 ** -exponents[:, None] * coordinates
-    return torch.cat([angles.sin(), angles.cos()])
-
-
 def position_embedding(maps: Tensor, aspect: float) -> Tensor:
     """Embed where in the image each pixel of a map lies.
 
@@ -44,9 +37,10 @@ def position_embedding(maps: Tensor, aspect: float) -> Tensor:
     """
     _, channels, height, width = maps.shape
     diagonal = (aspect**2 + 1) ** 0.5
-    # Computed along the axes, on the CPU: not every device has float64.
-    x = _axis_embedding(axis_coordinates(width, aspect / diagonal), channels // 2).to(maps)
-    y = _axis_embedding(axis_coordinates(height, 1 / diagonal), channels // 2).to(maps)
+    x, y = (
+        sine_embedding(axis_coordinates(steps, span), channels // 2, 100.0).T.to(maps)
+        for steps, span in ((width, aspect / diagonal), (height, 1 / diagonal))
+    )
     return torch.cat([x[:, None, :].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)])
 
 

@@ -12,11 +12,12 @@ from vggt_sfm.models.config import VGGTConfig
 from vggt_sfm.models.heads.correlation import CorrelationPyramid
 from vggt_sfm.models.heads.dense import FeatureHead
 from vggt_sfm.models.heads.updateformer import Updateformer
-from vggt_sfm.models.layers import LAYER_NORM_EPS, Mlp
+from vggt_sfm.models.layers import LAYER_NORM_EPS, Mlp, sine_embedding
 
 STRIDE = 2  # image pixels a pixel of the feature maps
 _FLOW_SCALE_PX = 518.0  # whatever the images' size
 _FLOW_BASE = 1000.0
+_PLACE_BASE = 10000.0
 
 
 def flow_embedding(flow: Tensor, channels: int) -> Tensor:
@@ -34,13 +35,6 @@ def flow_embedding(flow: Tensor, channels: int) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-3)
 
 
-def axis_table(steps: int, channels: int) -> Tensor:
-    """Return (steps, channels) float64 sines, then cosines, of the integers from 0."""
-    exponents = torch.arange(channels // 2, dtype=torch.float64) * (2 / channels)
-    angles = torch.arange(steps, dtype=torch.float64)[:, None] * 10000.0**-exponents
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-
 def place_embedding(xy: Tensor, size: tuple[int, int], channels: int) -> Tensor:
     """Embed where points lie, blended linearly between whole pixels.
 
@@ -54,7 +48,8 @@ def place_embedding(xy: Tensor, size: tuple[int, int], channels: int) -> Tensor:
     """
     halves = []
     for axis, steps in ((0, size[1]), (1, size[0])):
-        table = axis_table(steps, channels // 2).to(xy)
+        pixels = torch.arange(steps, dtype=torch.float64)
+        table = sine_embedding(pixels, channels // 2, _PLACE_BASE).to(xy)
         place = xy[..., axis].clamp(0, steps - 1)
         before = place.floor().long().clamp(max=max(steps - 2, 0))
         after = (before + 1).clamp(max=steps - 1)
