@@ -19,6 +19,9 @@ import vggt_sfm
 from vggt_sfm.cli.native import missing_library
 from vggt_sfm.cli.options import common_options
 from vggt_sfm.errors import CapabilityError
+from vggt_sfm.models.hub import hub_cache
+from vggt_sfm.models.records import EMBEDDED_WEIGHTS, RECORDS, gigabytes
+from vggt_sfm.models.store import locate
 
 # distribution -> what to try in a process of its own: a native library can end the process.
 _NATIVE = {
@@ -32,7 +35,6 @@ _GPU = (
     "import torch; cuda = torch.cuda.is_available(); mps = torch.backends.mps.is_available(); "
     "print(torch.cuda.get_device_name() if cuda else 'Apple GPU' if mps else '')"
 )
-_WEIGHTS = "models/weights/tiny.safetensors"
 _PATIENCE_S = 120
 
 
@@ -126,26 +128,23 @@ def _check_gpu() -> Check:
 
 
 def _check_weights() -> Check:
-    path = Path(vggt_sfm.__file__).parent / _WEIGHTS
-    if path.is_file():
-        return Check(name="embedded model", ok=True, found=f"{path.stat().st_size / 1e6:.1f} MB")
+    if EMBEDDED_WEIGHTS.is_file():
+        return Check(
+            name="embedded model", ok=True, found=gigabytes(EMBEDDED_WEIGHTS.stat().st_size)
+        )
     return Check(
         name="embedded model",
         ok=False,
-        found=f"no {path}",
+        found=f"no {EMBEDDED_WEIGHTS}",
         advice="pip install --force-reinstall vggt-sfm",
     )
 
 
 def _check_cache() -> Check:
     """Say which models were fetched, and whether more can be."""
-    from vggt_sfm.models.hub import hub_cache
-    from vggt_sfm.models.records import RECORDS
-    from vggt_sfm.models.store import locate
-
     folder = hub_cache()
     here = [name for name, known in RECORDS.items() if known.repository and locate(known)]
-    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+    existing = _nearest_folder(folder)
     writable = os.access(existing, os.W_OK)
     return Check(
         name="weights cache",
@@ -166,10 +165,13 @@ def _check_heic() -> Check:
     )
 
 
+def _nearest_folder(path: Path) -> Path:
+    """Return the folder itself, or where it would have to be made."""
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
 def _check_writable(folder: Path) -> Check:
-    existing = next(
-        path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir()
-    )
+    existing = _nearest_folder(folder.absolute())
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass

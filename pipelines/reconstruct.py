@@ -172,7 +172,7 @@ def _run_stages(
         PREDICT,
         _how_to_predict(config.predict),
         scene=scene,
-        predictor=Artifact(fingerprint(network), predictor),
+        predictor=Artifact(_network_key(network), predictor),
     )
     tracks = run(TRACK, config.track, scene=scene, predictions=predictions)
     seed = run(SEED, config.seed, scene=scene, predictions=predictions, tracks=tracks)
@@ -200,6 +200,11 @@ def _run_stages(
         bundle=bundle,
         reason=reason,
     )
+
+
+def _network_key(network: NetworkReport) -> str:
+    """Leave out what is only told: other words for a licence are no other network."""
+    return fingerprint((network.name, network.weights_sha256, network.device))
 
 
 def _how_to_predict(config: PredictConfig) -> PredictConfig:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from vggt_sfm._files import replacing
 from vggt_sfm.ba.report import BundleReport
 from vggt_sfm.io.plain import to_plain
 from vggt_sfm.pipelines.config import ReconstructConfig
@@ -202,7 +203,5 @@ def write_report(output: Path, report: RunReport) -> None:
         ReconstructionError: If it cannot be written.
     """
     path = output / RUN_FILE
-    temporary = path.with_name(f".{RUN_FILE}.tmp")
-    with writing(path):
+    with writing(path), replacing(path) as temporary:
         temporary.write_text(json.dumps(to_plain(report), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)

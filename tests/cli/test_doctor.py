@@ -26,7 +26,7 @@ def _stub(monkeypatch: pytest.MonkeyPatch, failing: dict[str, str]) -> None:
         return subprocess.CompletedProcess([], 1 if message else 0, stdout="", stderr=trace)
 
     monkeypatch.setattr(doctor, "_python", run)
-    monkeypatch.setattr(doctor, "_WEIGHTS", "__init__.py")  # a file that exists
+    monkeypatch.setattr(doctor, "EMBEDDED_WEIGHTS", Path(doctor.__file__))  # a file that exists
 
 
 def test_complete_installation_is_exit_0(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_machine_without_libgl_gets_the_install_line(monkeypatch: pytest.MonkeyP
 
 def test_missing_weights_and_unwritable_output(monkeypatch: pytest.MonkeyPatch) -> None:
     _stub(monkeypatch, {})
-    monkeypatch.setattr(doctor, "_WEIGHTS", "gone.safetensors")
+    monkeypatch.setattr(doctor, "EMBEDDED_WEIGHTS", Path("gone.safetensors"))
     result = CliRunner().invoke(main, ["doctor", "-o", "/proc/1/vggt-sfm"])
     assert result.exit_code == 6
     assert "error: missing: embedded model, output; " in result.stderr

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import h5py
 import numpy as np
 
+from vggt_sfm._files import replacing
 from vggt_sfm.io.plain import from_plain, to_plain, type_hints
 
 T = TypeVar("T")
@@ -37,13 +38,8 @@ def save(path: Path, value: object, attributes: Mapping[str, str]) -> None:
         _write(file, value)
         file.flush()
         image = file.id.get_file_image()
-    # The same name each time, so that a killed run leaves one file at most and the next takes it.
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(image)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path: Path, kind: type[T]) -> T:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from vggt_sfm._checks import Float32, Float64, UInt8, check_shape
+from vggt_sfm._files import replacing
 
 _VERTEX = np.dtype(
     [(axis, "<f4") for axis in ("x", "y", "z")] + [(c, "u1") for c in ("red", "green", "blue")]
@@ -35,11 +35,6 @@ def write_points(path: Path, xyz: Float32 | Float64, rgb: UInt8) -> None:
     properties = [f"property float {axis}" for axis in "xyz"]
     properties += [f"property uchar {color}" for color in ("red", "green", "blue")]
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(xyz)}", *properties]
-    half_written = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        half_written.write_bytes(
-            "\n".join([*header, "end_header", ""]).encode() + vertices.tobytes()
-        )
-        half_written.replace(path)
-    finally:
-        half_written.unlink(missing_ok=True)
+    content = "\n".join([*header, "end_header", ""]).encode() + vertices.tobytes()
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from vggt_sfm._files import replacing
 from vggt_sfm.errors import InputError, WeightsError
 from vggt_sfm.training.pool import Shard, training_set
 
@@ -165,6 +166,5 @@ def _groups(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        torch.save(state, temporary)

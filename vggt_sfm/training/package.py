@@ -15,12 +15,11 @@ from typing import Any
 import click
 from safetensors.torch import save_file
 
+from vggt_sfm.models.records import EMBEDDED_WEIGHTS
 from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import TinyConfig
 from vggt_sfm.training.evaluate import evaluate
 from vggt_sfm.training.loop import load_average
-
-_TARGET = Path(__file__).parents[1] / "models" / "weights" / "tiny.safetensors"
 
 
 def package(
@@ -87,7 +86,7 @@ def _commit() -> str:
 @click.option("--texture-source", multiple=True, help="Name of a source of textures, repeatable.")
 def main(matcher: Path, depth: Path, pool: Path, texture_source: tuple[str, ...]) -> None:
     """Write tiny.safetensors and tiny.json into the package."""
-    record = package(matcher, depth, pool, _TARGET, list(texture_source))
+    record = package(matcher, depth, pool, EMBEDDED_WEIGHTS, list(texture_source))
     click.echo(json.dumps(record, indent=2), err=True)
 
 
