@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import click
 
+from vggt_sfm._memory import peak_bytes
+from vggt_sfm.benchmarks import markdown
 from vggt_sfm.benchmarks.seeded_checkpoint import FORMATS, checkpoint_path
 from vggt_sfm.errors import GateError, VggtSfmError
 
@@ -26,6 +28,16 @@ PRECISIONS = ("float32", "bfloat16")
 _PHOTOS = 2
 _SCENE = "fountain-P11"
 _RUNS = ("pt", "safetensors", "sharded")
+_LOAD_TITLES = (
+    "format",
+    "precision",
+    "weights GB",
+    "peak GB, loaded",
+    "peak GB, all weights read",
+    "limit GB",
+    "within",
+    "s",
+)
 _RUN_CLI = "from vggt_sfm.cli.main import main; main()"
 
 
@@ -54,8 +66,7 @@ def run(*arguments: str | Path) -> Finished:
         output = child.stdout.read() if child.stdout else ""
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-    peak = usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
-    return Finished(child.returncode, output, peak, time.perf_counter() - start)
+    return Finished(child.returncode, output, peak_bytes(usage), time.perf_counter() - start)
 
 
 def measure_load(path: Path, precision: str) -> dict[str, Any]:
@@ -75,8 +86,8 @@ def load_row(name: str, precision: str, report: dict[str, Any]) -> str:
     """One line of the table of loads."""
     within = "yes" if is_within(report) else "NO"
     weights, loaded, read = (report[k] for k in ("weights", "peak_loaded", "peak_read"))
-    sizes = " | ".join(f"{b / 1e9:.2f}" for b in (weights, loaded, read, limit(weights)))
-    return f"| {name} | {precision} | {sizes} | {within} | {report['seconds']:.1f} |"
+    sizes = [f"{b / 1e9:.2f}" for b in (weights, loaded, read, limit(weights))]
+    return markdown.row([name, precision, *sizes, within, f"{report['seconds']:.1f}"])
 
 
 def is_within(report: dict[str, Any]) -> bool:
@@ -97,7 +108,7 @@ def reconstruct_row(name: str, path: Path, data: Path, output: Path) -> tuple[bo
     ended = done.exit_code == 0 and record.is_file()
     status = json.loads(record.read_text())["status"] if record.is_file() else "no run.json"
     peak, seconds = f"{done.peak / 1e9:.2f}", f"{done.seconds:.0f}"
-    return ended, f"| {name} | {done.exit_code} | {status} | {peak} | {seconds} |"
+    return ended, markdown.row([name, str(done.exit_code), status, peak, seconds])
 
 
 def gate(spec: Path, data: Path, output: Path, formats: list[str], runs: list[str]) -> None:
@@ -116,10 +127,7 @@ def gate(spec: Path, data: Path, output: Path, formats: list[str], runs: list[st
     if made.exit_code:
         raise GateError(f"{output}: making the checkpoints ended with {made.exit_code}")
     failures = []
-    click.echo(
-        "| format | precision | weights GB | peak GB, loaded | peak GB, all weights read "
-        "| limit GB | within | s |\n|---|---|---|---|---|---|---|---|"
-    )
+    click.echo(markdown.head(_LOAD_TITLES))
     for name in formats:
         for precision in PRECISIONS:
             report = measure_load(checkpoint_path(output, name), precision)
@@ -127,7 +135,7 @@ def gate(spec: Path, data: Path, output: Path, formats: list[str], runs: list[st
             if not is_within(report):
                 failures.append(f"{name} as {precision} is above its limit")
     if runs:
-        click.echo("\n| format | exit code | status | peak GB | wall s |\n|---|---|---|---|---|")
+        click.echo("\n" + markdown.head(["format", "exit code", "status", "peak GB", "wall s"]))
     for name in runs:
         ended, row = reconstruct_row(name, checkpoint_path(output, name), data, output)
         click.echo(row)

@@ -22,6 +22,7 @@ from vggt_sfm._log import SilentProgress
 from vggt_sfm.ba.adjust import adjust
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
 from vggt_sfm.ba.seed import seed_reconstruction
+from vggt_sfm.benchmarks import markdown
 from vggt_sfm.benchmarks.real_photos import score
 from vggt_sfm.geometry.rigid import compose, invert
 from vggt_sfm.io.colmap import poses_by_name
@@ -135,7 +136,7 @@ def run_control(data: Path, runs: Path, name: str) -> list[str]:
             "/".join(f"{min(row[t] for row in found):.1f}" for t in ("5", "30"))
             for found in (before, after)
         ]
-        rows.append(f"| {name} | {label} | {cells[0]} | {cells[1]} |")
+        rows.append(markdown.row([name, label, *cells]))
     return rows
 
 
@@ -145,7 +146,7 @@ def run_control(data: Path, runs: Path, name: str) -> list[str]:
 @click.option("--runs", type=click.Path(path_type=Path, exists=True), required=True)
 def main(scenes: tuple[str, ...], data: Path, runs: Path) -> None:
     """Print exact AUC@5/@30 before and after, the worst of three seeds."""
-    click.echo("| scene | simulated start | before | after |\n|---|---|---|---|")
+    click.echo(markdown.head(["scene", "simulated start", "before", "after"]))
     for scene in scenes or SCENES:
         for row in run_control(data, runs, scene):
             click.echo(row)

@@ -20,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vggt_sfm._checks import Float32
 from vggt_sfm.models import VGGT, VGGTConfig
 
 # model.md section 9: largest absolute difference in float32
@@ -198,10 +197,10 @@ def manifest(folder: Path, model: str) -> dict[str, tuple[int, ...]]:
     return {entry["key"]: tuple(entry["shape"]) for entry in entries}
 
 
-def seeded_arrays(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Float32]:
+def seeded_state(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """Return the pseudo-weights that the goldens were computed with."""
     seeded = load_module(folder / "seeded_weights.py")
-    return {key: seeded.make_tensor(key, shape) for key, shape in shapes.items()}
+    return {k: torch.from_numpy(seeded.make_tensor(k, shape)) for k, shape in shapes.items()}
 
 
 def seeded_model(folder: Path, config: VGGTConfig) -> VGGT:
@@ -209,7 +208,5 @@ def seeded_model(folder: Path, config: VGGTConfig) -> VGGT:
     with torch.device("meta"):
         model = VGGT(config)
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    weights = seeded_arrays(folder, shapes)
-    state = {key: torch.from_numpy(value) for key, value in weights.items()}
-    model.load_state_dict(state, strict=True, assign=True)
+    model.load_state_dict(seeded_state(folder, shapes), strict=True, assign=True)
     return model.eval()

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import json
 import resource
-import sys
 import time
 from pathlib import Path
 
 import click
 import torch
 
+from vggt_sfm._memory import peak_bytes
 from vggt_sfm.models import VGGTConfig
 from vggt_sfm.models.checkpoint import WeightsPrecision, load_vggt
 
 _PAGE_BYTES = 4096
 
 
-def peak_bytes() -> int:
-    """Return the most memory that this process has held."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def peak() -> int:
+    """Return the most memory that this process has held, bytes."""
+    return peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
 
 
 @click.command()
@@ -33,13 +32,13 @@ def main(checkpoint: Path, precision: WeightsPrecision) -> None:
     """Load all of VGGT-1B, then read every weight, since mapped ones cost nothing before."""
     start = time.perf_counter()
     model = load_vggt(checkpoint, VGGTConfig.preset("vggt-1b"), precision=precision)
-    seconds, peak_loaded = time.perf_counter() - start, peak_bytes()
+    seconds, peak_loaded = time.perf_counter() - start, peak()
     parameters = [parameter.flatten() for parameter in model.parameters()]
     touched = sum(float(p[:: _PAGE_BYTES // p.element_size()].sum()) for p in parameters)
     report = {
         "weights": sum(parameter.nbytes for parameter in parameters),
         "peak_loaded": peak_loaded,
-        "peak_read": peak_bytes(),
+        "peak_read": peak(),
         "seconds": seconds,
         "finite": bool(torch.tensor(touched).isfinite()),
     }

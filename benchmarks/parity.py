@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import torch
 
-from vggt_sfm.benchmarks import golden_photos, golden_pieces
+from vggt_sfm.benchmarks import golden_photos, golden_pieces, markdown
 from vggt_sfm.benchmarks.goldens import CASES, SMALL, TINY, Goldens, Match, seeded_model
 from vggt_sfm.benchmarks.precision import OutputError, output_errors, small_scenes
 from vggt_sfm.benchmarks.recording import compare_case
@@ -77,8 +77,8 @@ def golden_table(matches: Sequence[Match]) -> str:
                 "pass" if all(match.within for match in members) else "FAIL",
             ]
         )
-    head = ["case", "arrays", "number", "worst", "off by", "tolerance", "worst ratio", ""]
-    return _markdown([head, *rows])
+    titles = ["case", "arrays", "number", "worst", "off by", "tolerance", "worst ratio", ""]
+    return markdown.table(titles, rows)
 
 
 def precision_table(errors: Sequence[OutputError]) -> str:
@@ -86,12 +86,12 @@ def precision_table(errors: Sequence[OutputError]) -> str:
     found = {(error.way, error.output): error for error in errors}
     ways = list(dict.fromkeys(error.way for error in errors))
     others = [way for way in ways if way != PLAIN]
-    rows = [["output", f"{PLAIN}: rms error", "worst", *others]]
+    rows = []
     for output in OUTPUTS:
         plain = found[PLAIN, output]
         factors = [_factor(found[way, output]) for way in others]
         rows.append([output, f"{plain.rms:.1e}", f"{plain.worst:.1e}", *factors])
-    return _markdown(rows)
+    return markdown.table(["output", f"{PLAIN}: rms error", "worst", *others], rows)
 
 
 def _factor(error: OutputError) -> str:
@@ -99,12 +99,6 @@ def _factor(error: OutputError) -> str:
     if error.limit is None:
         return shown + (", same bits" if error.within else ", other bits: FAIL")
     return f"{shown} of {error.limit:g}" + ("" if error.within else ": FAIL")
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|" + "---|" * len(rows[0]))
-    return "\n".join(lines)
 
 
 @click.command()

@@ -18,6 +18,7 @@ from PIL import Image
 
 from vggt_sfm import ReconstructConfig, reconstruct
 from vggt_sfm._checks import Float64
+from vggt_sfm.benchmarks import markdown
 from vggt_sfm.geometry.rigid import compose, invert, rotation_angle_deg
 from vggt_sfm.io.colmap import poses_by_name
 from vggt_sfm.metrics.pose import auc_exact, auc_histogram, relative_pose_errors
@@ -145,7 +146,7 @@ def run_scene(data: Path, scene: str, results: Path) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows as Markdown."""
-    head = [
+    titles = [
         "scene",
         "cameras",
         "registered",
@@ -154,9 +155,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         "wall s",
         "CPU s",
     ]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in rows:
-        cells = [
+    cells = [
+        [
             row["scene"],
             row["mode"],
             f"{row['registered']}/{row['images']}",
@@ -165,8 +165,9 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{row['seconds']:.1f}",
             f"{row['cpu_seconds']:.1f}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        for row in rows
+    ]
+    return markdown.table(titles, cells)
 
 
 def _thresholds(auc: dict[str, float] | None) -> str:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vggt_sfm.benchmarks.goldens import load_module, manifest
+from vggt_sfm.benchmarks.goldens import manifest, seeded_state
 from vggt_sfm.errors import CapabilityError
 
 _MODEL = "vggt_1b"
@@ -85,8 +85,7 @@ def make_checkpoints(spec: Path, folder: Path, names: tuple[str, ...]) -> None:
             f"{folder}: {needed / 1e9:.0f} GB are needed and {free / 1e9:.0f} GB are free; "
             "choose another disk with -o"
         )
-    seeded = load_module(spec / "golden" / "seeded_weights.py")
-    state = {k: torch.from_numpy(seeded.make_tensor(k, shape)) for k, shape in shapes.items()}
+    state = seeded_state(spec / "golden", shapes)
     for name in missing:
         path = checkpoint_path(folder, name)
         partial = path.with_name(f"partial-{path.name}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from vggt_sfm._log import Progress, get_logger
+from vggt_sfm._memory import peak_bytes
 from vggt_sfm.pipelines.stage import Artifact, Stage, Workspace, fingerprint
 
 # Any, below: results of stages are of every type.
@@ -98,5 +99,4 @@ def peak_memory_mb() -> float | None:
         return None
     import resource  # exists on POSIX only
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak_bytes(resource.getrusage(resource.RUSAGE_SELF)) / 2**20

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from vggt_sfm.benchmarks.goldens import Goldens
 
 # The same examples in every run, and no time limit on a loaded machine.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -47,6 +51,19 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("no shared folder; set VGGT_SFM_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def golden_dir(shared_dir: Path) -> Path:
+    """The specification's golden files."""
+    return shared_dir / "spec" / "golden"
+
+
+@pytest.fixture(scope="session")
+def small_goldens(golden_dir: Path) -> Goldens:
+    from vggt_sfm.benchmarks.goldens import Goldens  # with torch, which few tests need
+
+    return Goldens(golden_dir, "small.npz")
 
 
 @pytest.fixture

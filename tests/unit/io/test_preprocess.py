@@ -25,19 +25,11 @@ from vggt_sfm.io.preprocess import (
 from vggt_sfm.scene import PixelMap, Size
 
 
-@pytest.fixture(scope="module")
-def golden_dir(shared_dir: Path) -> Path:
-    return shared_dir / "spec" / "golden"
-
-
-@pytest.fixture(scope="module")
-def goldens(golden_dir: Path) -> Goldens:
-    return Goldens(golden_dir, "small.npz")
-
-
-def test_pixels_are_the_reference_s(goldens: Goldens, tmp_path: Path) -> None:
-    matches = photo_matches(goldens, write_sources(goldens, tmp_path))
-    assert {match.name for match in matches} == {n for n in goldens.arrays if n.startswith("prep.")}
+def test_pixels_are_the_reference_s(small_goldens: Goldens, tmp_path: Path) -> None:
+    matches = photo_matches(small_goldens, write_sources(small_goldens, tmp_path))
+    assert {match.name for match in matches} == {
+        n for n in small_goldens.arrays if n.startswith("prep.")
+    }
     assert [match for match in matches if not match.within] == []
 
 

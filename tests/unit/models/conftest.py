@@ -9,7 +9,7 @@ import pytest
 import torch
 from checkpoints import State, random_state
 
-from vggt_sfm.benchmarks.goldens import SMALL, TINY, Goldens, seeded_model
+from vggt_sfm.benchmarks.goldens import SMALL, TINY, seeded_model
 from vggt_sfm.models import VGGT, VGGTConfig
 
 
@@ -20,16 +20,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def golden_dir(shared_dir: Path) -> Path:
-    return shared_dir / "spec" / "golden"
-
-
-@pytest.fixture(scope="session")
-def small_goldens(golden_dir: Path) -> Goldens:
-    return Goldens(golden_dir, "small.npz")
 
 
 @pytest.fixture(scope="session")

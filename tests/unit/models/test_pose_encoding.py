@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,19 +15,14 @@ from vggt_sfm.scene import Size
 SIZE = Size(518, 392)
 
 
-@pytest.fixture(scope="module")
-def goldens(shared_dir: Path) -> Goldens:
-    return Goldens(shared_dir / "spec" / "golden", "small.npz")
-
-
-def test_cameras_are_the_reference_s(goldens: Goldens) -> None:
-    matches = cameras(goldens)
+def test_cameras_are_the_reference_s(small_goldens: Goldens) -> None:
+    matches = cameras(small_goldens)
     assert len(matches) == 8
     assert [match for match in matches if not match.within] == []
 
 
-def test_kinds_of_cameras(goldens: Goldens) -> None:
-    cam_from_world, intrinsics = decode_cameras(goldens.arrays["pose.enc"], SIZE)
+def test_kinds_of_cameras(small_goldens: Goldens) -> None:
+    cam_from_world, intrinsics = decode_cameras(small_goldens.arrays["pose.enc"], SIZE)
     assert np.array_equal(intrinsics[0, 0, :2, 2], [259, 196])
     assert encode_cameras(cam_from_world, intrinsics, SIZE).dtype == np.float32
 
