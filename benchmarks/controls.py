@@ -121,7 +121,9 @@ def run_control(data: Path, runs: Path, name: str) -> list[str]:
     names = [frame.name for frame in scene.frames]
     poses = np.stack([truth[n] for n in names])
     K = next(iter(model.cameras.values())).calibration_matrix()
-    observations = Observations(tracks.track_index, tracks.frame_index, tracks.xy)
+    observations = Observations(
+        tracks.track_index, tracks.frame_index, tracks.xy, np.zeros(len(tracks.xy), np.uint8)
+    )
     rows = []
     for label, (start, focal) in STARTS.items():
         before, after = [], []

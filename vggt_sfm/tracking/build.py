@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from vggt_sfm._checks import Bool, Float64, Int64, UInt8
+from vggt_sfm._checks import Bool, Float64, UInt8
 from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.scene import Predictions, Scene, Tracks
 from vggt_sfm.tracking.config import TrackConfig
+from vggt_sfm.tracking.coverage import where_sparse, without_crowds
+from vggt_sfm.tracking.guidance import Guidance
 from vggt_sfm.tracking.linking import Observations, link
-from vggt_sfm.tracking.matches import MatchSource, ReadImage
+from vggt_sfm.tracking.matches import MatchSource, ReadImage, VerifiedMatches
+from vggt_sfm.tracking.pairs import all_pairs, choose_pairs, covisibility
+from vggt_sfm.tracking.refinement import refine_positions
 from vggt_sfm.tracking.seeding import seed_points
+from vggt_sfm.tracking.sources.guided import GuidedSource
 from vggt_sfm.tracking.sources.predicted import PredictedSource
 from vggt_sfm.tracking.sources.sift import SiftSource
 
@@ -26,7 +31,6 @@ def build_tracks(
     progress: Progress,
     *,
     read_image: ReadImage,
-    pairs: Int64 | None = None,
 ) -> Tracks:
     """Find multi-view tracks and seed each from predicted depth and cameras.
 
@@ -36,47 +40,57 @@ def build_tracks(
         predictions: Cameras, depth and, where the network has them, matches.
         progress: Counts images and pairs.
         read_image: Returns a frame's upright (H, W, 3) RGB pixels.
-        pairs: (P, 2) frame pairs to match, first < second; all pairs when None.
 
     Returns:
         Tracks of at least two views. Scenes without any match give zero tracks.
     """
-    if pairs is None:
-        pairs = np.stack(np.triu_indices(len(scene.frames), k=1), axis=1).astype(np.int64)
-    widths = np.array([max(frame.size) for frame in scene.frames])
-    conflict_px = config.conflict_px * widths / _REFERENCE_WIDTH_PX
-    linked, names = [], []
-    for source in _sources(config, predictions, read_image):
-        verified = source.match(scene, pairs, progress)
-        linked.append(link(verified, conflict_px))
-        names.append(verified.source)
-    observations, source_of = _concatenate(linked)
+    guidance = Guidance(scene, predictions)
+    score = covisibility(guidance, predictions)
+    sources = _sources(config, predictions, guidance, score, read_image)
+    found: list[VerifiedMatches] = []
+    for source in sources:
+        pairs = all_pairs(len(scene.frames))
+        if isinstance(source, GuidedSource):
+            pairs = choose_pairs(score, config.neighbors)
+        found.append(source.match(scene, pairs, progress))
+    names = tuple(matches.source for matches in found)
+    observations = _linked(config, scene, guidance, found, read_image, progress)
     xyz = seed_points(scene, predictions, observations)
     has_depth: Bool = np.asarray(np.isfinite(xyz).all(axis=1))
-    observations, placed = _keep_tracks(observations, has_depth)
-    color = _colors(scene, observations, len(placed), read_image, progress)
+    observations = _keep_tracks(observations, has_depth)
+    color = _colors(scene, observations, int(has_depth.sum()), read_image, progress)
+    # a track is of the most exact source that saw it
+    source_of = np.full(int(has_depth.sum()), len(names), np.uint8)
+    np.minimum.at(source_of, observations.track_index, observations.source)
     _logger.info(
         "tracks: %d with %d observations (%s); %d without depth dropped",
-        len(placed),
+        has_depth.sum(),
         len(observations.xy),
-        ", ".join(f"{name} {np.sum(source_of[placed] == k)}" for k, name in enumerate(names)),
-        len(xyz) - len(placed),
+        ", ".join(f"{name} {np.sum(source_of == k)}" for k, name in enumerate(names)),
+        len(xyz) - has_depth.sum(),
     )
     return Tracks(
         track_index=observations.track_index,
         frame_index=observations.frame_index,
         xy=observations.xy,
-        xyz=xyz[placed],
+        xyz=xyz[has_depth],
         color=color,
-        source=source_of[placed],
-        source_names=tuple(names),
+        source=source_of,
+        source_names=names,
     )
 
 
 def _sources(
-    config: TrackConfig, predictions: Predictions, read_image: ReadImage
+    config: TrackConfig,
+    predictions: Predictions,
+    guidance: Guidance,
+    covisibility: Float64,
+    read_image: ReadImage,
 ) -> list[MatchSource]:
+    """Return the sources that are on, the most exact first."""
     sources: list[MatchSource] = []
+    if config.guided:
+        sources.append(GuidedSource(config, guidance, covisibility, read_image))
     if config.sift:
         sources.append(SiftSource(config, read_image))
     if config.predicted and predictions.matches is not None:
@@ -84,29 +98,43 @@ def _sources(
     return sources
 
 
-def _concatenate(linked: list[Observations]) -> tuple[Observations, UInt8]:
-    """Join the tracks of several sources; also return the (N,) number of each one's source."""
-    lengths = [int(found.track_index.max(initial=-1)) + 1 for found in linked]
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    track = [found.track_index + start for found, start in zip(linked, starts, strict=False)]
-    observations = Observations(
-        np.concatenate([np.empty(0, np.int64), *track]),
-        np.concatenate([np.empty(0, np.int64), *(found.frame_index for found in linked)]),
-        np.concatenate([np.empty((0, 2)), *(found.xy for found in linked)]),
+def _linked(
+    config: TrackConfig,
+    scene: Scene,
+    guidance: Guidance,
+    found: list[VerifiedMatches],
+    read_image: ReadImage,
+    progress: Progress,
+) -> Observations:
+    """Join all matches; the network's own fill what the others left, at refined positions."""
+    widths = np.array([max(frame.size) for frame in scene.frames]) / _REFERENCE_WIDTH_PX
+    radii = config.merge_px * widths, config.conflict_px * widths
+    coarse = len(found) - 1 if found and found[-1].source == PredictedSource.name else None
+    if coarse is None:
+        return link(found, *radii)
+    exact = link(found[:-1], *radii)
+    filling = where_sparse(found[-1], exact, scene.frames)
+    observations = link([*found[:-1], filling], *radii)
+    observations = _keep_tracks(observations, without_crowds(observations, coarse, scene.frames))
+    if not config.refine:
+        return observations
+    xy, refined = refine_positions(
+        observations, observations.source == coarse, scene, guidance, read_image, progress
     )
-    return observations, np.repeat(np.arange(len(linked)), lengths).astype(np.uint8)
+    _logger.debug("tracks: %d positions of the network's matches refined", refined)
+    return observations._replace(xy=xy)
 
 
-def _keep_tracks(observations: Observations, keep: Bool) -> tuple[Observations, Int64]:
-    """Drop tracks and renumber the rest; also return their old numbers."""
+def _keep_tracks(observations: Observations, keep: Bool) -> Observations:
+    """Drop tracks and renumber the rest."""
     rows = keep[observations.track_index]
     renumbered = np.cumsum(keep) - 1
-    kept = Observations(
+    return Observations(
         renumbered[observations.track_index[rows]].astype(np.int64),
         observations.frame_index[rows],
         observations.xy[rows],
+        observations.source[rows],
     )
-    return kept, np.flatnonzero(keep).astype(np.int64)
 
 
 def _colors(

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 class TrackConfig:
     """How image points are found, matched, verified and joined into tracks."""
 
-    sift: bool = True
-    """Match SIFT features at the images' full resolution."""
+    guided: bool = True
+    """Match SIFT features where predicted cameras and depth say they should be."""
+    sift: bool = False
+    """Match SIFT features of every pair of images over the whole image, as COLMAP does."""
     predicted: bool = True
     """Use the network's own matches, where it has some."""
+    refine: bool = True
+    """Align the network's matches at the photographs' resolution, to a fraction of a pixel."""
     max_features: int = 4096
     """SIFT features an image, the largest first; a few more where a point has two orientations."""
     max_image_size: int = 3200
@@ -20,6 +24,10 @@ class TrackConfig:
     first_octave: int | None = None
     """SIFT's first octave: 0 is the image as it is; -1 doubles it first, which gives twice the
     features at four times the cost. When not given, 0, and -1 where that found too little."""
+    enough_points: int = 250
+    """Where a quarter of the images have fewer matched points, images are doubled for SIFT."""
+    neighbors: int = 8
+    """Images that each one is matched with where there are more than a dozen."""
     max_ratio: float = 0.8
     """Largest ratio of best to second-best SIFT distance, 0 to 1."""
     max_error_px: float = 4.0

@@ -1,15 +1,17 @@
-"""Joins pairwise matches into multi-view tracks."""
+"""Joins pairwise matches of all sources into multi-view tracks: one physical point, one track."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
-from vggt_sfm._checks import Bool, Float64, Int64
-from vggt_sfm.tracking.matches import VerifiedMatches
+from vggt_sfm._checks import Bool, Float64, Int64, UInt8
+from vggt_sfm.tracking.matches import VerifiedMatches, verified_matches
 
 
 class Observations(NamedTuple):
@@ -18,13 +20,16 @@ class Observations(NamedTuple):
     track_index: Int64  # (M,) 0 … N-1, ascending, each at least twice
     frame_index: Int64  # (M,)
     xy: Float64  # (M, 2) original px
+    source: UInt8  # (M,) number of the source that found the point in this frame
 
 
-def link(verified: VerifiedMatches, conflict_px: Float64) -> Observations:
+def link(found: Sequence[VerifiedMatches], same_px: Float64, conflict_px: Float64) -> Observations:
     """Follow matches from image to image: every connected set of keypoints is a track.
 
     Args:
-        verified: Matches of one source.
+        found: Matches of the sources, the most exact first.
+        same_px: (S,) keypoints of a later source within this distance of one of an earlier
+            source are the same point, at the earlier one's place.
         conflict_px: (S,) where a track has several keypoints in one frame within this distance
             of the best connected one, that one stands for all; where they are farther apart, at
             most one can be right, and the track loses all of them.
@@ -32,6 +37,7 @@ def link(verified: VerifiedMatches, conflict_px: Float64) -> Observations:
     Returns:
         The tracks that still see two frames.
     """
+    verified, source = _joined(found, same_px)
     counts = [len(xy) for xy in verified.keypoints]
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     edges = [
@@ -52,7 +58,49 @@ def link(verified: VerifiedMatches, conflict_px: Float64) -> Observations:
     long_enough = length[track] >= 2
     kept = kept[long_enough]
     _, track = np.unique(track[long_enough], return_inverse=True)
-    return Observations(track.astype(np.int64), frame[kept].astype(np.int64), xy[kept])
+    return Observations(
+        track.astype(np.int64), frame[kept].astype(np.int64), xy[kept], source[kept]
+    )
+
+
+def _joined(found: Sequence[VerifiedMatches], same_px: Float64) -> tuple[VerifiedMatches, UInt8]:
+    """Put the keypoints of all sources together, near ones as one.
+
+    Returns:
+        The joined matches and the (K,) number of each keypoint's source, frame after frame.
+    """
+    keypoints: list[Float64] = []
+    sources: list[UInt8] = []
+    row_of: list[list[Int64]] = []  # by frame and source: where each keypoint went
+    for s in range(len(same_px)):
+        xy, source, rows = np.empty((0, 2)), np.empty(0, np.uint8), []
+        for number, matches in enumerate(found):
+            row, fresh = _rows_among(xy, matches.keypoints[s], float(same_px[s]))
+            xy = np.concatenate([xy, matches.keypoints[s][fresh]])
+            source = np.concatenate([source, np.full(int(fresh.sum()), number, np.uint8)])
+            rows.append(row)
+        keypoints.append(xy)
+        sources.append(source)
+        row_of.append(rows)
+    joined: dict[tuple[int, int], list[Int64]] = {}
+    for number, matches in enumerate(found):
+        for (i, j), rows in zip(matches.pairs.tolist(), matches.matches, strict=True):
+            both = [row_of[i][number][rows[:, 0]], row_of[j][number][rows[:, 1]]]
+            joined.setdefault((i, j), []).append(np.stack(both, axis=1))
+    distinct = {pair: np.unique(np.concatenate(rows), axis=0) for pair, rows in joined.items()}
+    matches = verified_matches("all", keypoints, distinct)
+    return matches, np.concatenate([np.empty(0, np.uint8), *sources])
+
+
+def _rows_among(known: Float64, xy: Float64, same_px: float) -> tuple[Int64, Bool]:
+    """Return the row that each of (K, 2) points gets, and which of them are new."""
+    nearest = np.zeros(len(xy), np.int64)
+    fresh = np.ones(len(xy), bool)
+    if len(known) and len(xy):
+        distance, nearest = cKDTree(known).query(xy)
+        fresh = distance > same_px
+    row = np.where(fresh, len(known) + np.cumsum(fresh) - 1, nearest)
+    return row.astype(np.int64), fresh
 
 
 def _unambiguous(component: Int64, frame: Int64, xy: Float64, conflict_px: Float64) -> Bool:

@@ -84,7 +84,7 @@ def matched(follow: Callable[..., FollowedPoints], query_frames: int = 3) -> tup
 def linked(scene: Scene, matches: Matches) -> Observations:
     pairs = np.stack(np.triu_indices(5, k=1), axis=1).astype(np.int64)
     verified = PredictedSource(TrackConfig(), matches).match(scene, pairs, SilentProgress())
-    return link(verified, np.full(5, 3.0))
+    return link([verified], np.zeros(5), np.full(5, 3.0))
 
 
 def test_matches_show_the_same_point_in_both_frames() -> None:

@@ -55,7 +55,7 @@ def test_tracks_are_sorted_inside_their_images_and_seen_twice() -> None:
     assert len(np.unique(seen, axis=1).T) == len(tracks.xy)  # no frame twice
     assert np.bincount(tracks.track_index).min() >= 2
     assert ((tracks.xy >= 0) & (tracks.xy <= np.array(SIZE))).all()
-    assert tracks.source_names == ("sift",)
+    assert tracks.source_names == ("guided",)
 
 
 def test_seeds_are_near_the_back_wall() -> None:
@@ -91,11 +91,13 @@ def test_both_sources_together() -> None:
         confidence=np.ones(len(first), np.float32),
     )
     both = build(predicted=predictions(matches=matches))
-    assert both.source_names == ("sift", "network")
-    alone = build(TrackConfig(sift=False), predictions(matches=matches))
+    assert both.source_names == ("guided", "network")
+    alone = build(TrackConfig(guided=False), predictions(matches=matches))
     assert alone.source_names == ("network",)
-    assert np.sum(both.source == 1) == len(alone.xyz) > 100
-    assert np.sum(both.source == 0) == len(build().xyz)
+    # the network fills what SIFT left empty, and only that
+    assert 0 < np.sum(both.source == 1) < len(alone.xyz)
+    # a few of its matches say that two SIFT tracks are one point
+    assert 0.95 * len(build().xyz) <= np.sum(both.source == 0) <= len(build().xyz)
 
 
 def test_tracks_without_depth_are_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -107,7 +109,7 @@ def test_tracks_without_depth_are_dropped_and_counted(caplog: pytest.LogCaptureF
 
 
 def test_no_source_gives_no_tracks() -> None:
-    tracks = build(TrackConfig(sift=False))
+    tracks = build(TrackConfig(guided=False))
     assert len(tracks.xyz) == len(tracks.xy) == 0
     assert tracks.source_names == ()
 

@@ -77,12 +77,15 @@ def test_random_graphs_agree_with_walking(rng: np.random.Generator) -> None:
                 first, second = rng.permutation(counts[i])[:n], rng.permutation(counts[j])[:n]
                 matched[i, j] = list(zip(first.tolist(), second.tolist(), strict=True))
         verified = matches_of(keypoints, matched)
-        assert as_sets(link(verified, np.full(5, 3.0))) == walked(verified, 3.0)
+        assert as_sets(
+            link([verified], np.zeros(len(verified.keypoints)), np.full(5, 3.0))
+        ) == walked(verified, 3.0)
 
 
 def test_chain_becomes_one_track_sorted_by_frame() -> None:
     found = link(
-        matches_of([[(1, 1)], [(2, 2)], [(3, 3)]], {(1, 2): [(0, 0)], (0, 1): [(0, 0)]}),
+        [matches_of([[(1, 1)], [(2, 2)], [(3, 3)]], {(1, 2): [(0, 0)], (0, 1): [(0, 0)]})],
+        np.zeros(3),
         np.full(3, 3.0),
     )
     np.testing.assert_array_equal(found.track_index, [0, 0, 0])
@@ -94,10 +97,13 @@ def test_a_far_conflict_costs_the_track_that_frame_and_a_near_one_does_not() -> 
     near, far = (10.5, 10.0), (90.0, 10.0)
     for other, expected in ((near, [0, 1, 2]), (far, [0, 1])):
         found = link(
-            matches_of(
-                [[(5, 5)], [(6, 6)], [(10, 10), other]],
-                {(0, 1): [(0, 0)], (0, 2): [(0, 0)], (1, 2): [(0, 0), (0, 1)]},
-            ),
+            [
+                matches_of(
+                    [[(5, 5)], [(6, 6)], [(10, 10), other]],
+                    {(0, 1): [(0, 0)], (0, 2): [(0, 0)], (1, 2): [(0, 0), (0, 1)]},
+                )
+            ],
+            np.zeros(3),
             np.full(3, 3.0),
         )
         np.testing.assert_array_equal(found.frame_index, expected)
@@ -105,10 +111,13 @@ def test_a_far_conflict_costs_the_track_that_frame_and_a_near_one_does_not() -> 
     assert (10.0, 10.0) in [
         tuple(xy)
         for xy in link(
-            matches_of(
-                [[(5, 5)], [(6, 6)], [near, (10, 10)]],
-                {(0, 1): [(0, 0)], (0, 2): [(0, 1)], (1, 2): [(0, 0), (0, 1)]},
-            ),
+            [
+                matches_of(
+                    [[(5, 5)], [(6, 6)], [near, (10, 10)]],
+                    {(0, 1): [(0, 0)], (0, 2): [(0, 1)], (1, 2): [(0, 0), (0, 1)]},
+                )
+            ],
+            np.zeros(3),
             np.full(3, 3.0),
         ).xy
     ]
@@ -116,6 +125,23 @@ def test_a_far_conflict_costs_the_track_that_frame_and_a_near_one_does_not() -> 
 
 def test_nothing_in_nothing_out() -> None:
     for keypoints in ([], [[]], [[], [(1.0, 1.0)]]):
-        found = link(matches_of(keypoints, {}), np.full(len(keypoints), 3.0))
+        count = len(keypoints)
+        found = link([matches_of(keypoints, {})], np.zeros(count), np.full(count, 3.0))
         assert found.xy.shape == (0, 2)
         assert len(found.track_index) == len(found.frame_index) == 0
+
+
+def test_a_point_of_two_sources_is_one_point_at_the_first_ones_place() -> None:
+    exact = matches_of([[(10, 10)], [(20, 20)], []], {(0, 1): [(0, 0)]})
+    coarse = matches_of(
+        [[(10.8, 10), (50, 50)], [(60, 60)], [(30, 30), (70, 70)]],
+        {(0, 2): [(0, 0), (1, 1)], (0, 1): [(1, 0)]},
+    )
+    found = link([exact, coarse], np.ones(3), np.full(3, 3.0))
+    assert as_sets(found) == {
+        frozenset({(0, 10.0, 10.0), (1, 20.0, 20.0), (2, 30.0, 30.0)}),
+        frozenset({(0, 50.0, 50.0), (1, 60.0, 60.0), (2, 70.0, 70.0)}),
+    }
+    np.testing.assert_array_equal(found.source, [0, 0, 1, 1, 1, 1])
+    apart = link([exact, coarse], np.full(3, 0.5), np.full(3, 3.0))
+    assert len(as_sets(apart)) == 3

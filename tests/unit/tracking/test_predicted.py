@@ -60,7 +60,7 @@ def match(data: SyntheticScene, matches: Matches, pairs: Int64 = PAIRS) -> Verif
 
 def test_exact_matches_become_the_true_tracks() -> None:
     data = synthetic_scene(num_frames=3, num_points=60)
-    observations = link(match(data, network_matches(data, 0)), np.full(3, 3.0))
+    observations = link([match(data, network_matches(data, 0))], np.zeros(3), np.full(3, 3.0))
     # The generator keeps every point; with so few, no two share a cell of the merging grid.
     assert len(np.unique(observations.track_index)) == len(data.xyz)
     order = np.lexsort(np.round(observations.xy, 1).T), np.lexsort(np.round(data.tracks.xy, 1).T)
@@ -71,7 +71,7 @@ def test_noisy_positions_of_one_point_merge() -> None:
     data = synthetic_scene(num_frames=3, num_points=60)
     verified = match(data, network_matches(data, 0.2))
     seen_in_three = np.sum(np.bincount(data.tracks.track_index) == 3)
-    length = np.bincount(link(verified, np.full(3, 3.0)).track_index)
+    length = np.bincount(link([verified], np.zeros(3), np.full(3, 3.0)).track_index)
     # A point near the border of a cell may split, so most, but not all.
     assert np.sum(length == 3) > 0.7 * seen_in_three
     for xy in verified.keypoints:

@@ -55,7 +55,10 @@ def one_track(depths: list[float], confidences: list[float]) -> Float64:
         camera_sources=("test",) * count,
     )
     observations = Observations(
-        np.zeros(count, np.int64), np.arange(count), np.full((count, 2), 21.0)
+        np.zeros(count, np.int64),
+        np.arange(count),
+        np.full((count, 2), 21.0),
+        np.zeros(count, np.uint8),
     )
     return seed_points(plain_scene(count, size), predictions, observations)
 
@@ -81,7 +84,9 @@ def test_unknown_depth_is_left_out_and_a_track_without_any_is_nan() -> None:
 def test_exact_depth_and_cameras_give_the_exact_points() -> None:
     data = synthetic_scene(num_frames=4, num_points=40)
     tracks = data.tracks
-    observations = Observations(tracks.track_index, tracks.frame_index, tracks.xy)
+    observations = Observations(
+        tracks.track_index, tracks.frame_index, tracks.xy, np.zeros(len(tracks.xy), np.uint8)
+    )
     # A depth map that is exact at one observation only, so a track at a time.
     for n in range(0, len(data.xyz), 7):
         rows = np.flatnonzero(tracks.track_index == n)
@@ -94,7 +99,12 @@ def test_exact_depth_and_cameras_give_the_exact_points() -> None:
 
 def test_world_points_stand_for_depth_where_there_are_some() -> None:
     data = synthetic_scene(num_frames=3, num_points=50)
-    observations = Observations(data.tracks.track_index, data.tracks.frame_index, data.tracks.xy)
+    observations = Observations(
+        data.tracks.track_index,
+        data.tracks.frame_index,
+        data.tracks.xy,
+        np.zeros(len(data.tracks.xy), np.uint8),
+    )
     y, x = np.mgrid[:150, :200].astype(np.float32) + np.float32(0.5)
     points = np.tile(np.stack([x, y, 3 * x], axis=-1), (3, 1, 1, 1))
     confidence = np.ones((3, 150, 200), np.float32)

@@ -1,39 +1,34 @@
-"""SIFT features at full resolution, matched by descriptor and verified by geometry."""
+"""SIFT features at full resolution, matched over the whole image by pycolmap."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pycolmap
 
-from vggt_sfm._checks import Float32, Float64, Int64
+from vggt_sfm._checks import Int64
 from vggt_sfm._log import Progress, get_logger
-from vggt_sfm.scene import Frame, Scene
+from vggt_sfm.scene import Scene
 from vggt_sfm.tracking.config import TrackConfig
-from vggt_sfm.tracking.matches import ReadImage, VerifiedMatches
-from vggt_sfm.tracking.verification import verified_rows
+from vggt_sfm.tracking.features import (
+    Features,
+    extract_features,
+    match_until_enough,
+    quiet_pycolmap,
+    verified_places,
+)
+from vggt_sfm.tracking.matches import (
+    ReadImage,
+    VerifiedMatches,
+    verified_matches,
+)
 
 _logger = get_logger(__name__)
 
 # Between two blocks of pairs pycolmap looks for Ctrl-C; smaller blocks rebuild search indices.
 _PAIRS_A_BLOCK = 200
-_COLMAP_WARNING = 1
-# On ten tourist photos whose images had 120 to 560 matched points, doubling raised the AUC@5
-# after adjustment from about 45 to 84; scenes with more points did not gain from it.
-_ENOUGH_POINTS = 250
-_LARGEST_TO_DOUBLE_PX = 1600
-
-
-class _Features(NamedTuple):
-    keypoints: Float32  # (K, 4) x, y, scale, orientation, original px
-    descriptors: pycolmap.FeatureDescriptors
-    positions: Float64  # (U, 2) the distinct x, y
-    position_of: Int64  # (K,) row in ``positions``: a point with two orientations is one point
 
 
 class SiftSource:
@@ -57,82 +52,34 @@ class SiftSource:
             Verified matches of the pairs that have any.
         """
         if not len(pairs):
-            return VerifiedMatches(
-                source=self.name,
-                keypoints=(np.empty((0, 2)),) * len(scene.frames),
-                pairs=np.empty((0, 2), np.int64),
-                matches=(),
-            )
-        if self._config.first_octave is not None:
-            return self._match_at(self._config.first_octave, scene, pairs, progress)
-        verified = self._match_at(0, scene, pairs, progress)
-        if (
-            _is_sparse(verified)
-            and max(max(frame.size) for frame in scene.frames) <= _LARGEST_TO_DOUBLE_PX
-        ):
-            _logger.info("sift: few matches at full size; matching again at double size")
-            verified = self._match_at(-1, scene, pairs, progress)
-        return verified
+            return verified_matches(self.name, [np.empty((0, 2))] * len(scene.frames), {})
+        return match_until_enough(
+            self._config,
+            scene.frames,
+            lambda first_octave: self._match_at(first_octave, scene, pairs, progress),
+        )
 
     def _match_at(
         self, first_octave: int, scene: Scene, pairs: Int64, progress: Progress
     ) -> VerifiedMatches:
-        with _quiet_pycolmap():
-            features = self._extract(first_octave, scene.frames, progress)
-            candidates = self._match_descriptors(features, pairs, progress)
-            verified: dict[tuple[int, int], Int64] = {}
-            with progress.task("verify", len(candidates)) as task:
-                for (first, second), rows in candidates.items():
-                    points = np.stack(
-                        [
-                            features[first].position_of[rows[:, 0]],
-                            features[second].position_of[rows[:, 1]],
-                        ],
-                        axis=1,
-                    )
-                    kept = self._verify(scene, features, (first, second), np.unique(points, axis=0))
-                    if len(kept):
-                        verified[first, second] = kept
-                    task.advance()
-        _logger.debug("sift: %d of %d pairs verified", len(verified), len(pairs))
-        return VerifiedMatches(
-            source=self.name,
-            keypoints=tuple(found.positions for found in features),
-            pairs=np.array(list(verified), np.int64).reshape(-1, 2),
-            matches=tuple(verified.values()),
+        features = extract_features(
+            scene.frames, self._config, self._read_image, progress, first_octave=first_octave
         )
-
-    def _extract(
-        self, first_octave: int, frames: tuple[Frame, ...], progress: Progress
-    ) -> list[_Features]:
-        options = pycolmap.FeatureExtractionOptions()
-        options.use_gpu = False
-        options.num_threads = self._config.threads or -1
-        options.sift.max_num_features = self._config.max_features
-        options.sift.first_octave = first_octave
-        extractor = pycolmap.FeatureExtractor.create(options, pycolmap.Device.cpu)
-        features = []
-        with progress.task("features", len(frames)) as task:
-            for frame in frames:
-                bitmap = pycolmap.Bitmap.from_array(self._read_image(frame)).clone_as_grey()
-                if max(frame.size) > self._config.max_image_size:
-                    bitmap.thumbnail(self._config.max_image_size)
-                found, descriptors = extractor.extract(bitmap)
-                keypoints = pycolmap.keypoints_to_matrix(found)
-                keypoints[:, 0] *= frame.size.width / bitmap.width
-                keypoints[:, 1] *= frame.size.height / bitmap.height
-                positions, position_of = np.unique(keypoints[:, :2], axis=0, return_inverse=True)
-                features.append(
-                    _Features(
-                        keypoints, descriptors, positions.astype(np.float64), position_of.ravel()
-                    )
+        candidates = self._match_descriptors(features, pairs, progress)
+        verified: dict[tuple[int, int], Int64] = {}
+        with progress.task("verify", len(candidates)) as task:
+            for (first, second), rows in candidates.items():
+                verified[first, second] = verified_places(
+                    (features[first], features[second]),
+                    (scene.frames[first].size, scene.frames[second].size),
+                    rows,
+                    self._config,
                 )
-                _logger.debug("sift: %s has %d features", frame.name, len(keypoints))
                 task.advance()
-        return features
+        return verified_matches(self.name, [found.positions for found in features], verified)
 
     def _match_descriptors(
-        self, features: list[_Features], pairs: Int64, progress: Progress
+        self, features: list[Features], pairs: Int64, progress: Progress
     ) -> dict[tuple[int, int], Int64]:
         """Return (n, 2) feature rows of every pair that has enough candidates, in pair order."""
         rich = [len(found.keypoints) >= self._config.min_inliers for found in features]
@@ -147,6 +94,7 @@ class SiftSource:
         with (
             tempfile.TemporaryDirectory(prefix="vggt-sfm-sift-") as folder,
             progress.task("match", None),
+            quiet_pycolmap(),
         ):
             database_path = Path(folder) / "features.db"
             _write_database(database_path, features)
@@ -167,31 +115,8 @@ class SiftSource:
                 }
         return {pair: rows for pair, rows in found.items() if len(rows)}
 
-    def _verify(
-        self, scene: Scene, features: list[_Features], pair: tuple[int, int], rows: Int64
-    ) -> Int64:
-        first, second = pair
-        kept = verified_rows(
-            (features[first].positions[rows[:, 0]], features[second].positions[rows[:, 1]]),
-            (scene.frames[first].size, scene.frames[second].size),
-            max_error_px=self._config.max_error_px,
-            min_inliers=self._config.min_inliers,
-            seed=self._config.seed,
-        )
-        return rows[kept]
 
-
-def _is_sparse(verified: VerifiedMatches) -> bool:
-    """Say whether a quarter of the images have too few matched points."""
-    matched: list[list[Int64]] = [[] for _ in verified.keypoints]
-    for (i, j), rows in zip(verified.pairs.tolist(), verified.matches, strict=True):
-        matched[i].append(rows[:, 0])
-        matched[j].append(rows[:, 1])
-    counts = [len(np.unique(np.concatenate(rows))) if rows else 0 for rows in matched]
-    return bool(np.quantile(counts, 0.25) < _ENOUGH_POINTS)
-
-
-def _write_database(path: Path, features: list[_Features]) -> None:
+def _write_database(path: Path, features: list[Features]) -> None:
     """Write features under the names 0, 1, … (file names may hold spaces; a pair list may not)."""
     with pycolmap.Database.open(path) as database:
         camera = pycolmap.Camera(model="SIMPLE_PINHOLE", width=1, height=1, params=[1, 0.5, 0.5])
@@ -200,15 +125,7 @@ def _write_database(path: Path, features: list[_Features]) -> None:
             image = pycolmap.Image(name=str(s), camera_id=camera_id, image_id=s + 1)
             image_id = database.write_image(image, use_image_id=True)
             database.write_keypoints(image_id, found.keypoints)
-            database.write_descriptors(image_id, found.descriptors)
-
-
-@contextmanager
-def _quiet_pycolmap() -> Iterator[None]:
-    """Hold back pycolmap's progress lines, which would go to stderr as they please."""
-    level = pycolmap.logging.minloglevel
-    pycolmap.logging.minloglevel = max(level, _COLMAP_WARNING)
-    try:
-        yield
-    finally:
-        pycolmap.logging.minloglevel = level
+            descriptors = pycolmap.FeatureDescriptors(
+                pycolmap.FeatureExtractorType.SIFT, found.descriptors
+            )
+            database.write_descriptors(image_id, descriptors)
