@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vggt_sfm.pipelines.reconstruct import ReconstructResult
 
 _ALIASES = {
+    "ingest.masks": "--masks",
     "predict.weights": "--weights",
     "predict.model": "--model",
     "predict.device": "--device",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
 from vggt_sfm.inference import open_predictor
 from vggt_sfm.io.colmap import read_sparse
 from vggt_sfm.io.images import ImageFile, discover, file_sha256
+from vggt_sfm.io.masks import find_masks
 from vggt_sfm.models.choice import PredictConfig, model_preprocessing
 from vggt_sfm.models.store import with_environment
 from vggt_sfm.pipelines.config import ReconstructConfig
@@ -107,7 +108,8 @@ def reconstruct(
     config = config or ReconstructConfig()
     config = replace(config, predict=with_environment(config.predict))
     output = (Path(output) if output is not None else default_output(images)).absolute()
-    files = discover(images, exclude=output)
+    masks = config.ingest.masks
+    files = discover(images, exclude=[output, masks] if masks else [output])
     _make_writable(output)
     run = Run(
         workspace=Workspace(output / "work"),
@@ -149,14 +151,16 @@ def default_output(images: str | Path | Sequence[str | Path]) -> Path:
 def _run_stages(
     run: Run, files: list[ImageFile], output: Path, config: ReconstructConfig
 ) -> RunReport:
+    masks = find_masks(config.ingest.masks, files) if config.ingest.masks else {}
     predictor = open_predictor(config.predict, run.progress)
     if predictor.advice:
         _logger.info("%s", predictor.advice)
     preprocessing = model_preprocessing(config.predict)
     scene = run(
         INGEST,
-        config.ingest,
+        replace(config.ingest, masks=None),  # where they lie and what they hold is an input
         files=Artifact(_content_key(files), files),
+        masks=Artifact(_mask_key(masks), masks),
         preprocessing=Artifact(fingerprint(preprocessing), preprocessing),
     )
     for entry in scene.value.skipped:
@@ -227,6 +231,10 @@ def _make_writable(output: Path) -> None:
 def _content_key(files: list[ImageFile]) -> str:
     """Return a key that changes with any name, place or byte of the images."""
     return fingerprint([(file.name, str(file.path), _sha256(file)) for file in files])
+
+
+def _mask_key(masks: Mapping[str, Path]) -> str:
+    return fingerprint({name: (path, file_sha256(path)) for name, path in masks.items()})
 
 
 def _sha256(file: ImageFile) -> str:

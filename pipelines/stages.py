@@ -19,6 +19,7 @@ from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.colmap import read_sparse, write_sparse
 from vggt_sfm.io.images import ImageFile, read_frame, read_upright, separate_unknown_cameras
+from vggt_sfm.io.masks import read_mask, with_mask
 from vggt_sfm.io.plain import from_plain, to_plain
 from vggt_sfm.io.ply import write_points
 from vggt_sfm.io.preprocess import network_images, plan_pixel_maps
@@ -80,6 +81,7 @@ def run_ingest(
     config: IngestConfig,
     *,
     files: list[ImageFile],
+    masks: Mapping[str, Path],
     preprocessing: Preprocessing,
     progress: Progress,
 ) -> Scene:
@@ -88,7 +90,7 @@ def run_ingest(
     Files that cannot be decoded, and second copies of the same bytes, are left out.
 
     Raises:
-        InputError: If no file is left.
+        InputError: If no file is left, or a mask cannot be used.
     """
     frames: list[Frame] = []
     skipped: list[SkippedFile] = []
@@ -108,6 +110,8 @@ def run_ingest(
             task.advance()
     if not frames:
         raise InputError(f"none of {len(files)} image files can be read; {skipped[0].reason}")
+    # Not left out like a photograph: without its mask it would be used where it must not.
+    frames = [with_mask(f, masks[f.name]) if f.name in masks else f for f in frames]
     frames = separate_unknown_cameras(frames)
     mode = preprocessing.mode if config.preprocess == "auto" else config.preprocess
     pixel_maps = plan_pixel_maps(
@@ -133,6 +137,7 @@ def run_track(
         predictions,
         progress,
         read_image=lambda frame: read_upright(frame.path),
+        read_mask=read_mask,
     )
 
 
@@ -176,9 +181,9 @@ def write_model(output: Path, model: pycolmap.Reconstruction) -> None:
 
 
 # Raise a version when the meaning of the stage's result changes: old results are then not found.
-INGEST = Stage(number=1, name="ingest", version=1, run=run_ingest, store=Hdf5Store(Scene))
+INGEST = Stage(number=1, name="ingest", version=2, run=run_ingest, store=Hdf5Store(Scene))
 PREDICT = Stage(number=2, name="predict", version=2, run=run_predict, store=Hdf5Store(Predictions))
-TRACK = Stage(number=3, name="track", version=1, run=run_track, store=Hdf5Store(Tracks))
+TRACK = Stage(number=3, name="track", version=2, run=run_track, store=Hdf5Store(Tracks))
 SEED = Stage(number=4, name="seed", version=1, run=run_seed, store=None)
 ADJUST = Stage(number=5, name="adjust", version=1, run=run_adjust, store=AdjustedStore())
 EXPORT = Stage(number=6, name="export", version=1, run=run_export, store=None)

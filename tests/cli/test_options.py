@@ -121,6 +121,7 @@ def test_every_field_of_the_product_has_an_option_with_a_text() -> None:
     options = {name for parameter in command.params for name in parameter.opts}
     hints = type_hints(ReconstructConfig)
     short = {
+        "ingest.masks": "--masks",
         "predict.weights": "--weights",
         "predict.model": "--model",
         "predict.device": "--device",

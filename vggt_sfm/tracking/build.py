@@ -9,6 +9,7 @@ from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.scene import Predictions, Scene, Tracks
 from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.linking import Observations, link
+from vggt_sfm.tracking.masks import ReadMask, without_masked
 from vggt_sfm.tracking.matches import MatchSource, ReadImage
 from vggt_sfm.tracking.seeding import seed_points
 from vggt_sfm.tracking.sources.predicted import PredictedSource
@@ -26,6 +27,7 @@ def build_tracks(
     progress: Progress,
     *,
     read_image: ReadImage,
+    read_mask: ReadMask,
     pairs: Int64 | None = None,
 ) -> Tracks:
     """Find multi-view tracks and seed each from predicted depth and cameras.
@@ -36,6 +38,7 @@ def build_tracks(
         predictions: Cameras, depth and, where the network has them, matches.
         progress: Counts images and pairs.
         read_image: Returns a frame's upright (H, W, 3) RGB pixels.
+        read_mask: Returns a frame's upright (H, W) usable pixels, or None.
         pairs: (P, 2) frame pairs to match, first < second; all pairs when None.
 
     Returns:
@@ -48,6 +51,7 @@ def build_tracks(
     linked, names = [], []
     for source in _sources(config, predictions, read_image):
         verified = source.match(scene, pairs, progress)
+        verified = without_masked(verified, scene.frames, read_mask)
         linked.append(link(verified, conflict_px))
         names.append(verified.source)
     observations, source_of = _concatenate(linked)
