@@ -27,6 +27,7 @@ _ALIASES = {
     "predict.offline": "--offline/--no-offline",
     "predict.commercial_only": "--commercial-only/--no-commercial-only",
     "predict.point_source": "--point-source",
+    "track.database": "--database",
     "track.seed": "--seed",
 }
 _logger = get_logger(__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +14,12 @@ from vggt_sfm.ba.seed import drop_points_behind_cameras
 from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
 from vggt_sfm.inference import open_predictor
 from vggt_sfm.io.colmap import read_sparse
-from vggt_sfm.io.images import ImageFile, discover, file_sha256
+from vggt_sfm.io.images import ImageFile, discover
 from vggt_sfm.io.masks import find_masks
 from vggt_sfm.models.choice import PredictConfig, model_preprocessing
 from vggt_sfm.models.store import with_environment
 from vggt_sfm.pipelines.config import ReconstructConfig
+from vggt_sfm.pipelines.keys import content_key, database_key, mask_key
 from vggt_sfm.pipelines.report import (
     RUN_FILE,
     NetworkReport,
@@ -152,6 +153,7 @@ def _run_stages(
     run: Run, files: list[ImageFile], output: Path, config: ReconstructConfig
 ) -> RunReport:
     masks = find_masks(config.ingest.masks, files) if config.ingest.masks else {}
+    database = Artifact(database_key(config.track.database), config.track.database)
     predictor = open_predictor(config.predict, run.progress)
     if predictor.advice:
         _logger.info("%s", predictor.advice)
@@ -159,8 +161,8 @@ def _run_stages(
     scene = run(
         INGEST,
         replace(config.ingest, masks=None),  # where they lie and what they hold is an input
-        files=Artifact(_content_key(files), files),
-        masks=Artifact(_mask_key(masks), masks),
+        files=Artifact(content_key(files), files),
+        masks=Artifact(mask_key(masks), masks),
         preprocessing=Artifact(fingerprint(preprocessing), preprocessing),
     )
     for entry in scene.value.skipped:
@@ -178,7 +180,13 @@ def _run_stages(
         scene=scene,
         predictor=Artifact(_network_key(network), predictor),
     )
-    tracks = run(TRACK, config.track, scene=scene, predictions=predictions)
+    tracks = run(
+        TRACK,
+        replace(config.track, database=None),  # its content is an input, wherever it lies
+        scene=scene,
+        predictions=predictions,
+        database=database,
+    )
     seed = run(SEED, config.seed, scene=scene, predictions=predictions, tracks=tracks)
     model, bundle, reason = drop_points_behind_cameras(seed.value), None, None
     write_model(output, model)  # on disk before the adjustment may fail
@@ -226,19 +234,3 @@ def _make_writable(output: Path) -> None:
         raise InputError(
             f"cannot write to {output}: {error.strerror}; choose another folder with -o"
         ) from error
-
-
-def _content_key(files: list[ImageFile]) -> str:
-    """Return a key that changes with any name, place or byte of the images."""
-    return fingerprint([(file.name, str(file.path), _sha256(file)) for file in files])
-
-
-def _mask_key(masks: Mapping[str, Path]) -> str:
-    return fingerprint({name: (path, file_sha256(path)) for name, path in masks.items()})
-
-
-def _sha256(file: ImageFile) -> str:
-    try:
-        return file_sha256(file.path)
-    except InputError:
-        return "unreadable"  # left out later, with the reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,11 +128,16 @@ def run_predict(
 
 
 def run_track(
-    config: TrackConfig, *, scene: Scene, predictions: Predictions, progress: Progress
+    config: TrackConfig,
+    *,
+    scene: Scene,
+    predictions: Predictions,
+    database: Path | None,
+    progress: Progress,
 ) -> Tracks:
     """Find multi-view tracks in the original images."""
     return build_tracks(
-        config,
+        replace(config, database=database),
         scene,
         predictions,
         progress,

@@ -259,3 +259,28 @@ def test_masks_among_the_images_are_no_images(room: Path, tmp_path: Path) -> Non
             tmp_path / "out",
             replace(config, ingest=IngestConfig(masks=folder)),
         )
+
+
+def test_database_is_another_source_and_known_by_its_content(room: Path, tmp_path: Path) -> None:
+    path = tmp_path / "d.db"
+    pycolmap.extract_features(path, room, device=pycolmap.Device.cpu)
+    pycolmap.match_exhaustive(path, device=pycolmap.Device.cpu)
+    config = replace(NO_BA, track=TrackConfig(database=path, sift=False))
+    before = path.read_bytes()
+    alone = reconstruct(room, tmp_path / "out", config)
+    assert alone.report.num_points > 100
+    assert {image.status for image in alone.report.images} == {"feed-forward"}
+    assert path.read_bytes() == before
+    elsewhere = path.rename(tmp_path / "elsewhere.db")
+    moved = replace(NO_BA, track=TrackConfig(database=elsewhere, sift=False))
+    assert _ran(reconstruct(room, tmp_path / "out", moved)) == ["seed", "export"]
+    with pycolmap.Database.open(elsewhere) as database:
+        database.clear_two_view_geometries()
+        database.clear_matches()
+    emptied = reconstruct(room, tmp_path / "out", moved)
+    assert _ran(emptied) == ["track", "seed", "export"]
+    assert emptied.report.num_points == 0
+    with pytest.raises(InputError, match=r"gone\.db: No such file"):
+        reconstruct(
+            room, tmp_path / "out", replace(NO_BA, track=TrackConfig(database=tmp_path / "gone.db"))
+        )

@@ -12,6 +12,7 @@ from vggt_sfm.tracking.linking import Observations, link
 from vggt_sfm.tracking.masks import ReadMask, without_masked
 from vggt_sfm.tracking.matches import MatchSource, ReadImage
 from vggt_sfm.tracking.seeding import seed_points
+from vggt_sfm.tracking.sources.database import DatabaseSource
 from vggt_sfm.tracking.sources.predicted import PredictedSource
 from vggt_sfm.tracking.sources.sift import SiftSource
 
@@ -85,6 +86,8 @@ def _sources(
         sources.append(SiftSource(config, read_image))
     if config.predicted and predictions.matches is not None:
         sources.append(PredictedSource(config, predictions.matches))
+    if config.database is not None:
+        sources.append(DatabaseSource(config, config.database))
     return sources
 
 
