@@ -36,6 +36,8 @@ class ReconstructConfig:
     adjust: BundleConfig = field(default_factory=BundleConfig)
     ba: bool = True
     """Refine the prediction by bundle adjustment."""
+    save_database: bool = False
+    """Write COLMAP's database.db beside the model: the tracks as keypoints and verified matches."""
     force: StageName | None = None
     """Make the result of this stage again, and of all after it."""
     until: StageName | None = None

@@ -14,6 +14,7 @@ from vggt_sfm.ba.seed import drop_points_behind_cameras
 from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
 from vggt_sfm.inference import open_predictor
 from vggt_sfm.io.colmap import read_sparse
+from vggt_sfm.io.colmap_database import check_replaceable
 from vggt_sfm.io.images import ImageFile, discover
 from vggt_sfm.io.masks import find_masks
 from vggt_sfm.models.choice import PredictConfig, model_preprocessing
@@ -33,6 +34,7 @@ from vggt_sfm.pipelines.run import LastStageDone, Run
 from vggt_sfm.pipelines.stage import Artifact, Workspace, fingerprint
 from vggt_sfm.pipelines.stages import (
     ADJUST,
+    DATABASE,
     EXPORT,
     INGEST,
     PREDICT,
@@ -111,6 +113,8 @@ def reconstruct(
     output = (Path(output) if output is not None else default_output(images)).absolute()
     masks = config.ingest.masks
     files = discover(images, exclude=[output, masks] if masks else [output])
+    if config.save_database:
+        check_replaceable(output / DATABASE, config.track.database)
     _make_writable(output)
     run = Run(
         workspace=Workspace(output / "work"),
@@ -201,7 +205,15 @@ def _run_stages(
             model = adjusted.model
         else:
             reason = f"adjustment {bundle.status}: {bundle.reason}"
-    run(EXPORT, None, model=Artifact("", model), output=Artifact("", output))
+    run(
+        EXPORT,
+        None,
+        model=Artifact("", model),
+        output=Artifact("", output),
+        scene=scene,
+        tracks=tracks,
+        save_database=Artifact("", config.save_database),
+    )
     return finished_report(
         run,
         config,

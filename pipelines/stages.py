@@ -18,6 +18,7 @@ from vggt_sfm.ba.report import BundleReport
 from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.colmap import read_sparse, write_sparse
+from vggt_sfm.io.colmap_database import write_database
 from vggt_sfm.io.images import ImageFile, read_frame, read_upright, separate_unknown_cameras
 from vggt_sfm.io.masks import read_mask, with_mask
 from vggt_sfm.io.plain import from_plain, to_plain
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 # Relative to the output folder; users' scripts rely on these names.
 SPARSE = "sparse/0"
 POINTS = "points.ply"
+DATABASE = "database.db"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -167,15 +169,25 @@ def run_adjust(
 
 
 def run_export(
-    config: None, *, model: pycolmap.Reconstruction, output: Path, progress: Progress
+    config: None,
+    *,
+    model: pycolmap.Reconstruction,
+    output: Path,
+    scene: Scene,
+    tracks: Tracks,
+    save_database: bool,
+    progress: Progress,
 ) -> Path:
-    """Write the final model and its points; return the output folder."""
+    """Write the final model, its points and, if asked for, a database; return the output folder."""
     write_model(output, model)
     points = [point for _, point in sorted(model.points3D.items())]
     xyz = np.array([point.xyz for point in points], np.float64).reshape(-1, 3)
     rgb = np.array([point.color for point in points], np.uint8).reshape(-1, 3)
     with writing(output / POINTS):
         write_points(output / POINTS, xyz, rgb)
+    if save_database:
+        with writing(output / DATABASE):
+            write_database(output / DATABASE, scene, tracks, model)
     return output
 
 

@@ -284,3 +284,16 @@ def test_database_is_another_source_and_known_by_its_content(room: Path, tmp_pat
         reconstruct(
             room, tmp_path / "out", replace(NO_BA, track=TrackConfig(database=tmp_path / "gone.db"))
         )
+
+
+def test_saved_database_has_the_points_of_the_exported_model(room: Path, tmp_path: Path) -> None:
+    result = reconstruct(room, tmp_path / "out", ReconstructConfig(save_database=True))
+    with pycolmap.Database.open(tmp_path / "out" / "database.db") as database:
+        for image_id, image in result.reconstruction().images.items():
+            assert database.read_image(image_id).name == image.name
+            xy = np.array([point.xy for point in image.points2D], np.float32)
+            np.testing.assert_array_equal(database.read_keypoints(image_id), xy)
+        assert database.num_verified_image_pairs() == database.num_matched_image_pairs() > 3
+    track = TrackConfig(database=tmp_path / "out" / "database.db")
+    with pytest.raises(InputError, match="which --database reads"):
+        reconstruct(room, tmp_path / "out", ReconstructConfig(save_database=True, track=track))

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import photos
 import pycolmap
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from synthetic import plain_scene, synthetic_scene
 
 from vggt_sfm._files import UPRIGHT_DATABASE
@@ -149,8 +151,22 @@ def test_reduced_images_are_scaled_and_others_left_out(
     assert "000.png (400 x 290 px, here 400 x 300)" in caplog.text
 
 
+def test_colmap_does_not_turn_photographs(tmp_path: Path) -> None:
+    """The fact of pycolmap that the next test and the source rely on."""
+    (tmp_path / "images").mkdir()
+    exif = Image.Exif()
+    exif[274] = 6
+    pixels = photos.render(photos.views(1)[0])
+    Image.fromarray(pixels).save(tmp_path / "images" / "a.jpg", exif=exif)
+    pycolmap.extract_features(tmp_path / "d.db", tmp_path / "images", device=pycolmap.Device.cpu)
+    with pycolmap.Database.open(tmp_path / "d.db") as database:
+        camera = database.read_camera(1)
+        assert database.read_keypoints(1)[:, 0].max() > 240
+    assert (camera.width, camera.height) == (320, 240)
+
+
 @pytest.mark.parametrize("orientation", [3, 6])
-def test_colmap_does_not_turn_photographs_but_this_program_does(
+def test_positions_in_photographs_of_the_files_shape_are_turned(
     tmp_path: Path, orientation: int
 ) -> None:
     upright = SIZE if orientation < 5 else Size(300, 400)
