@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vggt_sfm.pipelines.reconstruct import ReconstructResult
 
 _ALIASES = {
+    "ingest.masks": "--masks",
     "predict.weights": "--weights",
     "predict.model": "--model",
     "predict.device": "--device",
@@ -26,6 +27,7 @@ _ALIASES = {
     "predict.offline": "--offline/--no-offline",
     "predict.commercial_only": "--commercial-only/--no-commercial-only",
     "predict.point_source": "--point-source",
+    "track.database": "--database",
     "track.seed": "--seed",
 }
 _logger = get_logger(__name__)

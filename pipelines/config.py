@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
@@ -19,6 +20,9 @@ class IngestConfig:
     preprocess: Literal["auto", "crop", "pad", "fit"] = "auto"
     """How photos are fitted to the network: cut to a limit, padded to a square, or neither.
     auto does what the model was trained with."""
+    masks: Path | None = None
+    """Folder of masks: tracks keep off black pixels. The mask of a/b.jpg is a/b.jpg.png in it, as
+    in COLMAP, or else a/b.png. Photos without a mask are used whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,8 @@ class ReconstructConfig:
     adjust: BundleConfig = field(default_factory=BundleConfig)
     ba: bool = True
     """Refine the prediction by bundle adjustment."""
+    save_database: bool = False
+    """Write COLMAP's database.db beside the model: the tracks as keypoints and verified matches."""
     force: StageName | None = None
     """Make the result of this stage again, and of all after it."""
     until: StageName | None = None

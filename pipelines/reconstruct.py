@@ -14,10 +14,13 @@ from vggt_sfm.ba.seed import drop_points_behind_cameras
 from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
 from vggt_sfm.inference import open_predictor
 from vggt_sfm.io.colmap import read_sparse
-from vggt_sfm.io.images import ImageFile, discover, file_sha256
+from vggt_sfm.io.colmap_database import check_replaceable
+from vggt_sfm.io.images import ImageFile, discover
+from vggt_sfm.io.masks import find_masks
 from vggt_sfm.models.choice import PredictConfig, model_preprocessing
 from vggt_sfm.models.store import with_environment
 from vggt_sfm.pipelines.config import ReconstructConfig
+from vggt_sfm.pipelines.keys import content_key, database_key, mask_key
 from vggt_sfm.pipelines.report import (
     RUN_FILE,
     NetworkReport,
@@ -31,6 +34,7 @@ from vggt_sfm.pipelines.run import LastStageDone, Run
 from vggt_sfm.pipelines.stage import Artifact, Workspace, fingerprint
 from vggt_sfm.pipelines.stages import (
     ADJUST,
+    DATABASE,
     EXPORT,
     INGEST,
     PREDICT,
@@ -107,7 +111,10 @@ def reconstruct(
     config = config or ReconstructConfig()
     config = replace(config, predict=with_environment(config.predict))
     output = (Path(output) if output is not None else default_output(images)).absolute()
-    files = discover(images, exclude=output)
+    masks = config.ingest.masks
+    files = discover(images, exclude=[output, masks] if masks else [output])
+    if config.save_database:
+        check_replaceable(output / DATABASE, config.track.database)
     _make_writable(output)
     run = Run(
         workspace=Workspace(output / "work"),
@@ -149,14 +156,17 @@ def default_output(images: str | Path | Sequence[str | Path]) -> Path:
 def _run_stages(
     run: Run, files: list[ImageFile], output: Path, config: ReconstructConfig
 ) -> RunReport:
+    masks = find_masks(config.ingest.masks, files) if config.ingest.masks else {}
+    database = Artifact(database_key(config.track.database), config.track.database)
     predictor = open_predictor(config.predict, run.progress)
     if predictor.advice:
         _logger.info("%s", predictor.advice)
     preprocessing = model_preprocessing(config.predict)
     scene = run(
         INGEST,
-        config.ingest,
-        files=Artifact(_content_key(files), files),
+        replace(config.ingest, masks=None),  # where they lie and what they hold is an input
+        files=Artifact(content_key(files), files),
+        masks=Artifact(mask_key(masks), masks),
         preprocessing=Artifact(fingerprint(preprocessing), preprocessing),
     )
     for entry in scene.value.skipped:
@@ -174,7 +184,13 @@ def _run_stages(
         scene=scene,
         predictor=Artifact(_network_key(network), predictor),
     )
-    tracks = run(TRACK, config.track, scene=scene, predictions=predictions)
+    tracks = run(
+        TRACK,
+        replace(config.track, database=None),  # its content is an input, wherever it lies
+        scene=scene,
+        predictions=predictions,
+        database=database,
+    )
     seed = run(SEED, config.seed, scene=scene, predictions=predictions, tracks=tracks)
     model, bundle, reason = drop_points_behind_cameras(seed.value), None, None
     write_model(output, model)  # on disk before the adjustment may fail
@@ -189,7 +205,15 @@ def _run_stages(
             model = adjusted.model
         else:
             reason = f"adjustment {bundle.status}: {bundle.reason}"
-    run(EXPORT, None, model=Artifact("", model), output=Artifact("", output))
+    run(
+        EXPORT,
+        None,
+        model=Artifact("", model),
+        output=Artifact("", output),
+        scene=scene,
+        tracks=tracks,
+        save_database=Artifact("", config.save_database),
+    )
     return finished_report(
         run,
         config,
@@ -222,15 +246,3 @@ def _make_writable(output: Path) -> None:
         raise InputError(
             f"cannot write to {output}: {error.strerror}; choose another folder with -o"
         ) from error
-
-
-def _content_key(files: list[ImageFile]) -> str:
-    """Return a key that changes with any name, place or byte of the images."""
-    return fingerprint([(file.name, str(file.path), _sha256(file)) for file in files])
-
-
-def _sha256(file: ImageFile) -> str:
-    try:
-        return file_sha256(file.path)
-    except InputError:
-        return "unreadable"  # left out later, with the reason

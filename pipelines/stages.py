@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ from vggt_sfm.ba.report import BundleReport
 from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.colmap import read_sparse, write_sparse
+from vggt_sfm.io.colmap_database import write_database
 from vggt_sfm.io.images import ImageFile, read_frame, read_upright, separate_unknown_cameras
+from vggt_sfm.io.masks import read_mask, with_mask
 from vggt_sfm.io.plain import from_plain, to_plain
 from vggt_sfm.io.ply import write_points
 from vggt_sfm.io.preprocess import network_images, plan_pixel_maps
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 # Relative to the output folder; users' scripts rely on these names.
 SPARSE = "sparse/0"
 POINTS = "points.ply"
+DATABASE = "database.db"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -80,6 +83,7 @@ def run_ingest(
     config: IngestConfig,
     *,
     files: list[ImageFile],
+    masks: Mapping[str, Path],
     preprocessing: Preprocessing,
     progress: Progress,
 ) -> Scene:
@@ -88,7 +92,7 @@ def run_ingest(
     Files that cannot be decoded, and second copies of the same bytes, are left out.
 
     Raises:
-        InputError: If no file is left.
+        InputError: If no file is left, or a mask cannot be used.
     """
     frames: list[Frame] = []
     skipped: list[SkippedFile] = []
@@ -108,6 +112,8 @@ def run_ingest(
             task.advance()
     if not frames:
         raise InputError(f"none of {len(files)} image files can be read; {skipped[0].reason}")
+    # Not left out like a photograph: without its mask it would be used where it must not.
+    frames = [with_mask(f, masks[f.name]) if f.name in masks else f for f in frames]
     frames = separate_unknown_cameras(frames)
     mode = preprocessing.mode if config.preprocess == "auto" else config.preprocess
     pixel_maps = plan_pixel_maps(
@@ -124,15 +130,21 @@ def run_predict(
 
 
 def run_track(
-    config: TrackConfig, *, scene: Scene, predictions: Predictions, progress: Progress
+    config: TrackConfig,
+    *,
+    scene: Scene,
+    predictions: Predictions,
+    database: Path | None,
+    progress: Progress,
 ) -> Tracks:
     """Find multi-view tracks in the original images."""
     return build_tracks(
-        config,
+        replace(config, database=database),
         scene,
         predictions,
         progress,
         read_image=lambda frame: read_upright(frame.path),
+        read_mask=read_mask,
     )
 
 
@@ -157,15 +169,25 @@ def run_adjust(
 
 
 def run_export(
-    config: None, *, model: pycolmap.Reconstruction, output: Path, progress: Progress
+    config: None,
+    *,
+    model: pycolmap.Reconstruction,
+    output: Path,
+    scene: Scene,
+    tracks: Tracks,
+    save_database: bool,
+    progress: Progress,
 ) -> Path:
-    """Write the final model and its points; return the output folder."""
+    """Write the final model, its points and, if asked for, a database; return the output folder."""
     write_model(output, model)
     points = [point for _, point in sorted(model.points3D.items())]
     xyz = np.array([point.xyz for point in points], np.float64).reshape(-1, 3)
     rgb = np.array([point.color for point in points], np.uint8).reshape(-1, 3)
     with writing(output / POINTS):
         write_points(output / POINTS, xyz, rgb)
+    if save_database:
+        with writing(output / DATABASE):
+            write_database(output / DATABASE, scene, tracks, model)
     return output
 
 
@@ -176,7 +198,7 @@ def write_model(output: Path, model: pycolmap.Reconstruction) -> None:
 
 
 # Raise a version when the meaning of the stage's result changes: old results are then not found.
-INGEST = Stage(number=1, name="ingest", version=1, run=run_ingest, store=Hdf5Store(Scene))
+INGEST = Stage(number=1, name="ingest", version=2, run=run_ingest, store=Hdf5Store(Scene))
 PREDICT = Stage(number=2, name="predict", version=2, run=run_predict, store=Hdf5Store(Predictions))
 TRACK = Stage(number=3, name="track", version=2, run=run_track, store=Hdf5Store(Tracks))
 SEED = Stage(number=4, name="seed", version=1, run=run_seed, store=None)

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+UPRIGHT_DATABASE = 0x76737570
+"""SQLite's application_id of the COLMAP databases written here, whose positions are those in the
+upright photographs; COLMAP itself does not turn photographs, and leaves the number at 0."""
+
 
 def file_sha256(path: Path) -> str:
     """Hash the bytes of a file; OSError if it cannot be read."""

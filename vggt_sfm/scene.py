@@ -47,6 +47,10 @@ class Frame:
     """Focal length from EXIF, px of ``size``; None where the file does not say."""
     camera_key: str = ""
     """Frames with equal keys may share intrinsics (size and EXIF camera)."""
+    mask_path: str | None = None
+    """Absolute path of the image that is black where pixels must not be used."""
+    mask_sha256: str = ""
+    """Hash of the mask's bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,7 @@ def test_every_field_of_the_product_has_an_option_with_a_text() -> None:
     options = {name for parameter in command.params for name in parameter.opts}
     hints = type_hints(ReconstructConfig)
     short = {
+        "ingest.masks": "--masks",
         "predict.weights": "--weights",
         "predict.model": "--model",
         "predict.device": "--device",
@@ -128,6 +129,7 @@ def test_every_field_of_the_product_has_an_option_with_a_text() -> None:
         "predict.offline": "--offline",
         "predict.commercial_only": "--commercial-only",
         "predict.point_source": "--point-source",
+        "track.database": "--database",
         "track.seed": "--seed",
     }
     for outer in fields(ReconstructConfig):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pycolmap
 import pytest
+from PIL import Image
 
 from vggt_sfm.ba.config import BundleConfig
 from vggt_sfm.errors import InputError, ReconstructionError
 from vggt_sfm.io.colmap import read_sparse
 from vggt_sfm.pipelines import reconstruct as module
 from vggt_sfm.pipelines import stages
-from vggt_sfm.pipelines.config import ReconstructConfig
+from vggt_sfm.pipelines.config import IngestConfig, ReconstructConfig
 from vggt_sfm.pipelines.reconstruct import ReconstructResult, default_output, reconstruct
 from vggt_sfm.tracking.config import TrackConfig
 
@@ -219,3 +221,79 @@ def test_weights_of_the_environment_are_those_of_the_record(
     reconstruct(room, tmp_path / "out", ReconstructConfig(until="ingest"))
     told = json.loads((tmp_path / "out" / "run.json").read_text())
     assert told["config"]["predict"]["weights"] == str(tmp_path / "mine.pt")
+
+
+def test_masks_keep_the_model_off_and_are_noticed_when_they_change(
+    room: Path, tmp_path: Path
+) -> None:
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    hidden = np.full((240, 320), 255, np.uint8)
+    hidden[:, :107] = 0
+    for n in range(1, 4):
+        Image.fromarray(hidden).save(masks / f"img{n}.jpg.png")
+    config = replace(NO_BA, ingest=IngestConfig(masks=masks))
+    model = reconstruct(room, tmp_path / "out", config).reconstruction()
+    left = {image.name: min(p.xy[0] for p in image.points2D) for image in model.images.values()}
+    assert min(left[f"img{n}.jpg"] for n in range(1, 4)) >= 107
+    assert left["img4.jpg"] < 107
+    assert _ran(reconstruct(room, tmp_path / "out", config)) == ["seed", "export"]
+    Image.fromarray(hidden[:, ::-1]).save(masks / "img1.jpg.png")
+    again = reconstruct(room, tmp_path / "out", config)
+    assert _ran(again) == ["ingest", "predict", "track", "seed", "export"]
+    Image.fromarray(hidden[:100]).save(masks / "img2.jpg.png")
+    with pytest.raises(InputError, match=r"img2\.jpg\.png: the mask has 320 x 100 px"):
+        reconstruct(room, tmp_path / "out", config)
+
+
+def test_masks_among_the_images_are_no_images(room: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    shutil.copytree(room, folder)
+    (folder / "masks").mkdir()
+    Image.new("L", (320, 240), 255).save(folder / "masks" / "img1.png")
+    config = ReconstructConfig(ingest=IngestConfig(masks=folder / "masks"), until="ingest")
+    reconstruct(folder, tmp_path / "out", config)
+    with pytest.raises(InputError, match=r"all 6 images lie in .* folders of their own"):
+        reconstruct(
+            folder,
+            tmp_path / "out",
+            replace(config, ingest=IngestConfig(masks=folder)),
+        )
+
+
+def test_database_is_another_source_and_known_by_its_content(room: Path, tmp_path: Path) -> None:
+    path = tmp_path / "d.db"
+    pycolmap.extract_features(path, room, device=pycolmap.Device.cpu)
+    pycolmap.match_exhaustive(path, device=pycolmap.Device.cpu)
+    config = replace(NO_BA, track=TrackConfig(database=path, sift=False))
+    before = path.read_bytes()
+    alone = reconstruct(room, tmp_path / "out", config)
+    assert alone.report.num_points > 100
+    assert {image.status for image in alone.report.images} == {"feed-forward"}
+    assert path.read_bytes() == before
+    elsewhere = path.rename(tmp_path / "elsewhere.db")
+    moved = replace(NO_BA, track=TrackConfig(database=elsewhere, sift=False))
+    assert _ran(reconstruct(room, tmp_path / "out", moved)) == ["seed", "export"]
+    with pycolmap.Database.open(elsewhere) as database:
+        database.clear_two_view_geometries()
+        database.clear_matches()
+    emptied = reconstruct(room, tmp_path / "out", moved)
+    assert _ran(emptied) == ["track", "seed", "export"]
+    assert emptied.report.num_points == 0
+    with pytest.raises(InputError, match=r"gone\.db: No such file"):
+        reconstruct(
+            room, tmp_path / "out", replace(NO_BA, track=TrackConfig(database=tmp_path / "gone.db"))
+        )
+
+
+def test_saved_database_has_the_points_of_the_exported_model(room: Path, tmp_path: Path) -> None:
+    result = reconstruct(room, tmp_path / "out", ReconstructConfig(save_database=True))
+    with pycolmap.Database.open(tmp_path / "out" / "database.db") as database:
+        for image_id, image in result.reconstruction().images.items():
+            assert database.read_image(image_id).name == image.name
+            xy = np.array([point.xy for point in image.points2D], np.float32)
+            np.testing.assert_array_equal(database.read_keypoints(image_id), xy)
+        assert database.num_verified_image_pairs() == database.num_matched_image_pairs() > 3
+    track = TrackConfig(database=tmp_path / "out" / "database.db")
+    with pytest.raises(InputError, match="which --database reads"):
+        reconstruct(room, tmp_path / "out", ReconstructConfig(save_database=True, track=track))

@@ -20,7 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # What each kept stage's result is made by, besides the function in pipelines/stages.py.
 SOURCES = {
-    "ingest": ["vggt_sfm/io/images.py", "vggt_sfm/io/exif.py", "vggt_sfm/io/preprocess.py"],
+    "ingest": [
+        "vggt_sfm/io/images.py",
+        "vggt_sfm/io/exif.py",
+        "vggt_sfm/io/masks.py",
+        "vggt_sfm/io/preprocess.py",
+    ],
     "predict": [
         "vggt_sfm/inference/*.py",
         "vggt_sfm/io/preprocess.py",

@@ -59,7 +59,7 @@ class ImageFile:
 
 
 def discover(
-    sources: str | Path | Sequence[str | Path], exclude: Path | None = None
+    sources: str | Path | Sequence[str | Path], exclude: Sequence[Path] = ()
 ) -> list[ImageFile]:
     """Find the image files that the sources name, in natural order.
 
@@ -67,7 +67,7 @@ def discover(
         sources: A folder (with its sub-folders), a glob, a text file with one path per line, or
             several folders, globs and image files. Hidden files, and files without the suffix of
             an image, are passed over.
-        exclude: A folder whose content is not taken: the output, when it lies among the images.
+        exclude: Folders whose content is not taken: output and masks, when among the images.
 
     Returns:
         The files, sorted so that ``img2`` comes before ``img10``. Names are relative to the only
@@ -78,9 +78,14 @@ def discover(
     """
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
     found = {path.absolute() for source in listed for path in _expand(source, len(listed) == 1)}
-    if exclude is not None:
-        root = exclude.resolve()
+    everything = len(found)
+    for root in [folder.expanduser().resolve() for folder in exclude]:
         found = {path for path in found if not path.resolve().is_relative_to(root)}
+    if everything and not found:
+        raise InputError(
+            f"all {everything} images lie in {' or '.join(map(str, exclude))}, where results and "
+            "masks are; these need folders of their own"
+        )
     if not found:
         wanted = " ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
         named = ", ".join(str(source) for source in listed[:3]) + ", …" * (len(listed) > 3)
@@ -109,11 +114,10 @@ def read_upright(path: str | Path) -> UInt8:
         InputError: If the file cannot be decoded to its end.
         CapabilityError: If the format needs a library that is not installed.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         image.load()
         rgb = _to_rgb(image)
-        transpose = _TRANSPOSE_FOR_ORIENTATION.get(_orientation(image))
-        return np.asarray(rgb if transpose is None else rgb.transpose(transpose))
+        return np.asarray(turned(rgb, _orientation(image)))
 
 
 def read_frame(file: ImageFile) -> Frame:
@@ -129,7 +133,7 @@ def read_frame(file: ImageFile) -> Frame:
         InputError: If the file cannot be decoded to its end.
         CapabilityError: If the format needs a library that is not installed.
     """
-    with _opened(file.path) as image:
+    with opened(file.path) as image:
         size = Size(*image.size)
         said = _orientation(image)
         # A JPEG at an eighth of its size still visits every byte, in a fraction of the time.
@@ -224,8 +228,13 @@ def _natural_key(name: str) -> tuple[list[str | int], str]:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """Open an image for a ``with`` block; whatever fails in the block names the file."""
+def opened(path: str | Path) -> Iterator[Image.Image]:
+    """Open an image for a ``with`` block; whatever fails in the block names the file.
+
+    Raises:
+        InputError: If the file cannot be decoded.
+        CapabilityError: If the format needs a library that is not installed.
+    """
     if Path(path).suffix.lower() in HEIC_SUFFIXES:
         _register_heic()
     try:
@@ -258,6 +267,12 @@ def _orientation(image: Image.Image) -> int:
     """Turn that is still due: once loaded, Pillow has turned a TIFF itself and says 1."""
     value = image.getexif().get(ExifTags.Base.Orientation, 1)
     return value if value in _TRANSPOSE_FOR_ORIENTATION else 1
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Return an image as it is meant to be looked at, given its EXIF orientation, 1 to 8."""
+    transpose = _TRANSPOSE_FOR_ORIENTATION.get(orientation)
+    return image if transpose is None else image.transpose(transpose)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

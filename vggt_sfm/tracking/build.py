@@ -11,10 +11,12 @@ from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.coverage import where_sparse, without_crowds
 from vggt_sfm.tracking.guidance import Guidance
 from vggt_sfm.tracking.linking import Observations, link
+from vggt_sfm.tracking.masks import ReadMask, on_usable_pixels, without_masked
 from vggt_sfm.tracking.matches import MatchSource, ReadImage, VerifiedMatches
 from vggt_sfm.tracking.pairs import all_pairs, choose_pairs, covisibility
 from vggt_sfm.tracking.refinement import refine_positions
 from vggt_sfm.tracking.seeding import seed_points
+from vggt_sfm.tracking.sources.database import DatabaseSource
 from vggt_sfm.tracking.sources.guided import GuidedSource
 from vggt_sfm.tracking.sources.predicted import PredictedSource
 from vggt_sfm.tracking.sources.sift import SiftSource
@@ -31,6 +33,7 @@ def build_tracks(
     progress: Progress,
     *,
     read_image: ReadImage,
+    read_mask: ReadMask,
 ) -> Tracks:
     """Find multi-view tracks and seed each from predicted depth and cameras.
 
@@ -40,6 +43,7 @@ def build_tracks(
         predictions: Cameras, depth and, where the network has them, matches.
         progress: Counts images and pairs.
         read_image: Returns a frame's upright (H, W, 3) RGB pixels.
+        read_mask: Returns a frame's upright (H, W) usable pixels, or None.
 
     Returns:
         Tracks of at least two views. Scenes without any match give zero tracks.
@@ -52,9 +56,10 @@ def build_tracks(
         pairs = all_pairs(len(scene.frames))
         if isinstance(source, GuidedSource):
             pairs = choose_pairs(score, config.neighbors)
-        found.append(source.match(scene, pairs, progress))
+        matches = source.match(scene, pairs, progress)
+        found.append(without_masked(matches, scene.frames, read_mask))
     names = tuple(matches.source for matches in found)
-    observations = _linked(config, scene, guidance, found, read_image, progress)
+    observations = _linked(config, scene, guidance, found, read_image, read_mask, progress)
     xyz = seed_points(scene, predictions, observations)
     has_depth: Bool = np.asarray(np.isfinite(xyz).all(axis=1))
     observations = _keep_tracks(observations, has_depth)
@@ -89,6 +94,8 @@ def _sources(
 ) -> list[MatchSource]:
     """Return the sources that are on, the most exact first."""
     sources: list[MatchSource] = []
+    if config.database is not None:
+        sources.append(DatabaseSource(config, config.database))
     if config.guided:
         sources.append(GuidedSource(config, guidance, covisibility, read_image))
     if config.sift:
@@ -104,6 +111,7 @@ def _linked(
     guidance: Guidance,
     found: list[VerifiedMatches],
     read_image: ReadImage,
+    read_mask: ReadMask,
     progress: Progress,
 ) -> Observations:
     """Join all matches; the network's own fill what the others left, at refined positions."""
@@ -121,6 +129,10 @@ def _linked(
     xy, refined = refine_positions(
         observations, observations.source == coarse, scene, guidance, read_image, progress
     )
+    for s, frame in enumerate(scene.frames):
+        rows = np.flatnonzero(observations.frame_index == s)
+        usable = on_usable_pixels(xy[rows], read_mask(frame))
+        xy[rows[~usable]] = observations.xy[rows[~usable]]
     _logger.debug("tracks: %d positions of the network's matches refined", refined)
     return observations._replace(xy=xy)
 

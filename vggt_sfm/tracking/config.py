@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,9 @@ class TrackConfig:
     """Use the network's own matches, where it has some."""
     refine: bool = True
     """Align the network's matches at the photographs' resolution, to a fraction of a pixel."""
+    database: Path | None = None
+    """A COLMAP database whose matches are used beside the others; it is only read. Pairs that it
+    has a two-view geometry of are believed, its other matches are verified."""
     max_features: int = 4096
     """SIFT features an image, the largest first; a few more where a point has two orientations."""
     max_image_size: int = 3200

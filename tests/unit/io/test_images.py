@@ -49,7 +49,7 @@ def test_folder_is_searched_with_its_subfolders_in_natural_order(tmp_path: Path)
 
 def test_output_inside_the_image_folder_is_passed_over(tmp_path: Path) -> None:
     _touch(tmp_path / "1.jpg", tmp_path / "out" / "images" / "1.jpg", tmp_path / "outer.jpg")
-    assert _names(discover(tmp_path, exclude=tmp_path / "out")) == ["1.jpg", "outer.jpg"]
+    assert _names(discover(tmp_path, exclude=[tmp_path / "out"])) == ["1.jpg", "outer.jpg"]
 
 
 def test_glob_and_several_sources_are_named_from_their_common_folder(tmp_path: Path) -> None:

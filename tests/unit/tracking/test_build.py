@@ -36,13 +36,18 @@ def read_image(frame: Frame) -> UInt8:
     return IMAGES[int(frame.name[:3])]
 
 
-def build(config: TrackConfig | None = None, predicted: Predictions | None = None) -> Tracks:
+def build(
+    config: TrackConfig | None = None,
+    predicted: Predictions | None = None,
+    mask: NDArray[np.bool_] | None = None,
+) -> Tracks:
     return build_tracks(
         config or TrackConfig(first_octave=0),
         plain_scene(3, SIZE),
         predicted or predictions(),
         SilentProgress(),
         read_image=read_image,
+        read_mask=lambda frame: mask,
     )
 
 
@@ -133,3 +138,12 @@ def test_equal_inputs_give_equal_tracks() -> None:
 def test_impossible_options_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="TrackConfig"):
         TrackConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_no_track_of_any_source_lies_on_a_masked_pixel() -> None:
+    mask = np.ones((240, 320), bool)
+    mask[:, :107] = False
+    whole, masked = build(), build(mask=mask)
+    assert (whole.xy[:, 0] < 107).any()
+    assert masked.xy[:, 0].min() >= 107
+    assert 100 < len(masked.xyz) < len(whole.xyz)
