@@ -2,7 +2,7 @@
 
 ``python -m vggt_sfm.benchmarks.adjustment [--seeds 20] [--only NAME] [-o FOLDER]``
 
-Exits with 7 where a bar is missed.
+Exits with 7 where a bar is missed. ``--basin FOLDER`` measures how rough a prediction may be.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import click
 import numpy as np
 
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
-from vggt_sfm.benchmarks import markdown
+from vggt_sfm.benchmarks import basin, markdown
 from vggt_sfm.benchmarks.disturbed import Errors
 from vggt_sfm.benchmarks.synthetic import Setup, problem
 from vggt_sfm.benchmarks.trials import Trial, run_trial
@@ -189,8 +189,19 @@ def gate(names: Sequence[str], seeds: int, output: Path | None) -> None:
 @click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True)
 @click.option("--only", "names", multiple=True, type=click.Choice(list(CASES)))
 @click.option("-o", "--output", type=click.Path(path_type=Path))
-def main(seeds: int, names: tuple[str, ...], output: Path | None) -> None:
+@click.option(
+    "--basin",
+    "basin_folder",
+    type=click.Path(path_type=Path),
+    help="Instead: worse and worse predictions; a table, basin.json and basin.svg.",
+)
+def main(
+    seeds: int, names: tuple[str, ...], output: Path | None, basin_folder: Path | None
+) -> None:
     """Adjust synthetic problems; every figure of every seed goes to OUTPUT, one file a case."""
+    if basin_folder is not None:
+        basin.measure(seeds, basin_folder)
+        return
     try:
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)

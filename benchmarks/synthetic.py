@@ -141,17 +141,19 @@ def _photograph(
     """Return the (M,) track and frame of each observation, its (M, 2) exact px and (M,) depth."""
     num = 8 * setup.tracks  # many fall outside
     xyz = _points(setup, poses, num, rng)
-    xy, depth = project(xyz[None], poses[:, None], np.eye(3))
-    xy = xy * (1 + k1 * np.square(xy).sum(axis=-1, keepdims=True)) * K[0, 0] + K[:2, 2]
-    visible = ((xy >= 0) & (xy <= SIZE)).all(axis=-1)
     # A stretch of neighbouring views, of random length and place.
     length = 2 + rng.poisson(_MEAN_STRETCH - 2, num)
     begin = rng.integers(2 - length, setup.cameras - 1)
-    number = np.arange(setup.cameras)[:, None]
-    visible &= (number >= begin) & (number < begin + length)
-    chosen = np.flatnonzero(visible.sum(axis=0) >= 2)[: setup.tracks]
-    track, frame = np.nonzero(visible[:, chosen].T)
-    return track, frame, xy[frame, chosen[track]], depth[frame, chosen[track]]
+    track = np.repeat(np.arange(num), length)
+    frame = begin[track] + np.arange(len(track)) - np.repeat(np.cumsum(length) - length, length)
+    exists = (frame >= 0) & (frame < setup.cameras)
+    track, frame = track[exists], frame[exists]
+    xy, depth = project(xyz[track], poses[frame], np.eye(3))
+    xy = xy * (1 + k1 * np.square(xy).sum(axis=-1, keepdims=True)) * K[0, 0] + K[:2, 2]
+    visible = ((xy >= 0) & (xy <= SIZE)).all(axis=-1)
+    chosen = np.flatnonzero(np.bincount(track[visible], minlength=num) >= 2)[: setup.tracks]
+    rows = visible & np.isin(track, chosen)
+    return np.searchsorted(chosen, track[rows]), frame[rows], xy[rows], depth[rows]
 
 
 def _points(setup: Setup, poses: Float64, num: int, rng: np.random.Generator) -> Float64:
