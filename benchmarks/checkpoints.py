@@ -9,18 +9,14 @@ about its quality.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
-from vggt_sfm._memory import peak_bytes
 from vggt_sfm.benchmarks import markdown
+from vggt_sfm.benchmarks.child import run
 from vggt_sfm.benchmarks.seeded_checkpoint import FORMATS, checkpoint_path
 from vggt_sfm.errors import GateError, VggtSfmError
 
@@ -41,32 +37,9 @@ _LOAD_TITLES = (
 _RUN_CLI = "from vggt_sfm.cli.main import main; main()"
 
 
-class Finished(NamedTuple):
-    """A process that has ended."""
-
-    exit_code: int
-    output: str
-    peak: int
-    """Most memory that it held, bytes."""
-    seconds: float
-
-
 def limit(weights: int) -> float:
     """Return the most memory that loading may take, bytes, of weights that take so many."""
     return 1.1 * weights + 0.6e9
-
-
-def run(*arguments: str | Path) -> Finished:
-    """Run Python to its end; what it writes to stderr is shown.
-
-    A child starts with its parent's peak as its own, so that this process must remain small.
-    """
-    start = time.perf_counter()
-    with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True) as child:
-        output = child.stdout.read() if child.stdout else ""
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    return Finished(child.returncode, output, peak_bytes(usage), time.perf_counter() - start)
 
 
 def measure_load(path: Path, precision: str) -> dict[str, Any]:
@@ -117,7 +90,7 @@ def gate(spec: Path, data: Path, output: Path, formats: list[str], runs: list[st
     Raises:
         GateError: If a limit is broken or a run does not come to its end.
     """
-    # In a process of its own, see run
+    # In a process of its own: a child starts with its parent's peak
     made = run(
         "-m",
         "vggt_sfm.benchmarks.seeded_checkpoint",

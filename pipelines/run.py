@@ -30,6 +30,8 @@ class StageRecord:
     cached: bool
     """Whether the result was there already."""
     seconds: float
+    cpu_seconds: float
+    """Of all threads of the process."""
     peak_memory_mb: float | None
     """Most memory the process has held so far; None where the system does not tell."""
 
@@ -61,7 +63,7 @@ class Run:
             LastStageDone: If this was the stage that ``until`` names.
             ReconstructionError: If the result cannot be written.
         """
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         key = stage_key(stage, config, {name: item.key for name, item in inputs.items()})
         forced = self.force is not None and stage.number >= self.force.number
         value = None if forced else self.workspace.load(stage, key)
@@ -75,6 +77,7 @@ class Run:
             key=key,
             cached=cached,
             seconds=round(time.perf_counter() - start, 3),
+            cpu_seconds=round(time.process_time() - cpu, 3),
             peak_memory_mb=peak_memory_mb(),
         )
         self.records.append(record)

@@ -57,6 +57,7 @@ def test_run_file_says_what_happened(room: Path, tmp_path: Path) -> None:
     assert (told["schema"], told["ok"], told["status"]) == (1, True, "adjusted")
     assert [stage["name"] for stage in told["stages"]] == list(stages.STAGES)
     assert all(len(stage["key"]) == 64 and stage["seconds"] >= 0 for stage in told["stages"])
+    assert max(stage["cpu_seconds"] for stage in told["stages"]) > 0
     assert {image["status"] for image in told["images"]} == {"refined"}
     assert {image["camera_source"] for image in told["images"]} == {"simulated"}
     counts = {image.name: image.num_points3D for image in result.reconstruction().images.values()}

@@ -1,0 +1,124 @@
+"""pycolmap's own incremental pipeline with one thread, as a function and as a process.
+
+``python -m vggt_sfm.benchmarks.colmap_run IMAGES FOLDER OPTIONS`` (JSON) prints a line of JSON:
+CPU seconds by step, and the mean number of features of an image.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pycolmap
+
+MODEL = "largest"  # folder of the model with the most images, beside the database
+_GLOG_ERROR = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColmapOptions:
+    """What is asked of pycolmap; None and the defaults leave it as pycolmap has it."""
+
+    shared_camera: bool = True
+    """Whether all images are of one camera, else each of its own."""
+    max_features: int | None = None
+    first_octave: int | None = None
+    max_image_size: int | None = None
+    camera_model: str = "SIMPLE_RADIAL"
+    camera_params: str = ""
+    """Given intrinsics, by commas, which are then held."""
+    seed: int | None = None
+
+
+def incremental(
+    images: Path, folder: Path, options: ColmapOptions
+) -> tuple[pycolmap.Reconstruction | None, dict[str, float]]:
+    """Extract, match exhaustively and map.
+
+    Args:
+        images: Folder of photographs.
+        folder: Replaced; holds the database and the models.
+        options: What differs from pycolmap's defaults.
+
+    Returns:
+        The model with the most images, if there is one, and the CPU seconds of the three steps.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    database, times = folder / "database.db", [time.process_time()]
+    if options.seed is not None:
+        pycolmap.set_random_seed(options.seed)
+    pycolmap.extract_features(
+        database,
+        images,
+        camera_mode=(
+            pycolmap.CameraMode.SINGLE if options.shared_camera else pycolmap.CameraMode.PER_IMAGE
+        ),
+        reader_options=pycolmap.ImageReaderOptions(
+            camera_model=options.camera_model, camera_params=options.camera_params
+        ),
+        extraction_options=_extraction(options),
+        device=pycolmap.Device.cpu,
+    )
+    times.append(time.process_time())
+    verification = pycolmap.TwoViewGeometryOptions()
+    if options.seed is not None:
+        verification.ransac.random_seed = options.seed
+    pycolmap.match_exhaustive(
+        database,
+        matching_options=pycolmap.FeatureMatchingOptions(num_threads=1, use_gpu=False),
+        verification_options=verification,
+        device=pycolmap.Device.cpu,
+    )
+    times.append(time.process_time())
+    models = pycolmap.incremental_mapping(database, images, folder, _mapping(options))
+    times.append(time.process_time())
+    steps = dict(zip(("extract", "match", "map"), _differences(times), strict=True))
+    return max(models.values(), key=lambda model: model.num_reg_images(), default=None), steps
+
+
+def _extraction(options: ColmapOptions) -> pycolmap.FeatureExtractionOptions:
+    extraction = pycolmap.FeatureExtractionOptions(num_threads=1, use_gpu=False)
+    if options.max_features is not None:
+        extraction.sift.max_num_features = options.max_features
+    if options.first_octave is not None:
+        extraction.sift.first_octave = options.first_octave
+    if options.max_image_size is not None:
+        extraction.max_image_size = options.max_image_size
+    return extraction
+
+
+def _mapping(options: ColmapOptions) -> pycolmap.IncrementalPipelineOptions:
+    mapping = pycolmap.IncrementalPipelineOptions(num_threads=1)
+    if options.seed is not None:
+        mapping.random_seed = options.seed
+    if options.camera_params:
+        mapping.ba_refine_focal_length = mapping.ba_refine_extra_params = False
+        mapping.mapper.abs_pose_refine_focal_length = False
+        mapping.mapper.abs_pose_refine_extra_params = False
+    return mapping
+
+
+def _differences(times: list[float]) -> list[float]:
+    return [round(after - before, 3) for before, after in pairwise(times)]
+
+
+def main(images: str, folder: str, options: str) -> None:
+    """Run, keep the largest model and print one line of JSON."""
+    pycolmap.logging.minloglevel = _GLOG_ERROR
+    model, steps = incremental(Path(images), Path(folder), ColmapOptions(**json.loads(options)))
+    if model is not None:
+        (Path(folder) / MODEL).mkdir()
+        model.write_binary(Path(folder) / MODEL)
+    with pycolmap.Database.open(Path(folder) / "database.db") as database:
+        features = database.num_keypoints() / max(database.num_images(), 1)
+    sys.stdout.write(json.dumps({"steps": steps, "features": round(features)}) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
