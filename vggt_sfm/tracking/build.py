@@ -24,6 +24,10 @@ from vggt_sfm.tracking.sources.sift import SiftSource
 _logger = get_logger(__name__)
 
 _REFERENCE_WIDTH_PX = 518
+# By how much a position may be wrong before it is refined: the network's, px of its input, and
+# those of features, px of the photograph.
+_COARSE_REACH = 2.5
+_EXACT_REACH_PX = 1.0
 
 
 def build_tracks(
@@ -126,14 +130,14 @@ def _linked(
     observations = _keep_tracks(observations, without_crowds(observations, coarse, scene.frames))
     if not config.refine:
         return observations
-    xy, refined = refine_positions(
-        observations, observations.source == coarse, scene, guidance, read_image, progress
-    )
+    network_px = np.array([1 / min(m.scale) for m in scene.pixel_maps])[observations.frame_index]
+    reach_px = np.where(observations.source == coarse, _COARSE_REACH * network_px, _EXACT_REACH_PX)
+    xy, refined = refine_positions(observations, reach_px, scene, guidance, read_image, progress)
     for s, frame in enumerate(scene.frames):
         rows = np.flatnonzero(observations.frame_index == s)
         usable = on_usable_pixels(xy[rows], read_mask(frame))
         xy[rows[~usable]] = observations.xy[rows[~usable]]
-    _logger.debug("tracks: %d positions of the network's matches refined", refined)
+    _logger.debug("tracks: %d positions refined", len(refined))
     return observations._replace(xy=xy)
 
 
