@@ -8,6 +8,7 @@ import pycolmap
 from vggt_sfm._checks import Bool, Float64, Int64
 from vggt_sfm._log import get_logger
 from vggt_sfm.ba.config import SeedConfig
+from vggt_sfm.errors import InputError
 from vggt_sfm.scene import Predictions, Scene, Tracks
 
 _logger = get_logger(__name__)
@@ -39,8 +40,11 @@ def seed_reconstruction(
         usual ones.
 
     Raises:
+        InputError: If the scene has no frame.
         ValueError: If tracks lead to frames that are not there.
     """
+    if not scene.frames:
+        raise InputError("a model needs at least one image, and the scene has none")
     if tracks.frame_index.max(initial=-1) >= len(scene.frames):
         raise ValueError(f"Tracks: they lead to more than the scene's {len(scene.frames)} frames")
     reconstruction = pycolmap.Reconstruction()

@@ -12,6 +12,7 @@ from synthetic import SyntheticScene, synthetic_scene
 
 from vggt_sfm.ba.config import SeedConfig
 from vggt_sfm.ba.seed import drop_points_behind_cameras, seed_reconstruction
+from vggt_sfm.errors import InputError
 from vggt_sfm.geometry.rigid import invert
 from vggt_sfm.scene import Scene, Tracks
 
@@ -206,6 +207,13 @@ def test_a_point_in_a_camera_centre_is_not_exported() -> None:
     xyz[:] = invert(data.cam_from_world)[data.tracks.frame_index[0], :, 3]
     model = drop_points_behind_cameras(seeded(replace(data, tracks=replace(data.tracks, xyz=xyz))))
     assert all(point.error < 1e6 for point in model.points3D.values())
+
+
+def test_no_image_at_all_is_an_input_error() -> None:
+    data = synthetic_scene(num_frames=1, num_points=5)
+    none = Scene(frames=(), pixel_maps=())
+    with pytest.raises(InputError, match="has none"):
+        seeded(replace(data, scene=none))
 
 
 def test_tracks_of_another_scene_are_refused() -> None:
