@@ -18,11 +18,12 @@ import pycolmap
 from vggt_sfm._checks import Float64
 from vggt_sfm._log import SilentProgress
 from vggt_sfm.ba.adjust import adjust
+from vggt_sfm.ba.config import BundleConfig
 from vggt_sfm.ba.report import BundleReport, ImageReport
 from vggt_sfm.ba.seed import drop_points_behind_cameras, seed_reconstruction
 from vggt_sfm.benchmarks.fuzz_cases import Case
 from vggt_sfm.benchmarks.fuzz_inputs import Inputs, build_inputs
-from vggt_sfm.io.colmap import read_sparse, write_sparse
+from vggt_sfm.io.colmap import poses_by_name, read_sparse, write_sparse
 from vggt_sfm.scene import Scene
 
 _STATUSES = get_args(get_type_hints(BundleReport)["status"])
@@ -88,8 +89,7 @@ def _reconstruct(inputs: Inputs) -> tuple[str, list[str]]:
     complaints = [f"seed: {fault}" for fault in model_faults(seed, scene)]
     complaints += [f"adjusted: {fault}" for fault in model_faults(adjusted, scene)]
     complaints += report_faults(report, adjusted, scene)
-    if not refined and _content(adjusted) != _content(seed):
-        complaints.append("it is not refined and yet differs from the seed")
+    complaints += _promise_faults(report, adjusted, seed, bundle)
     # What the pipeline writes
     product = adjusted if refined else visible
     complaints += [f"product: {fault}" for fault in model_faults(product, scene)]
@@ -139,6 +139,32 @@ def _point_faults(model: pycolmap.Reconstruction) -> Iterator[str]:
             yield f"a point at {point.xyz.tolist()}"
         if not (np.isfinite(point.error) and point.error >= 0):
             yield f"a point with an error of {point.error} px"
+
+
+def _promise_faults(
+    report: BundleReport,
+    adjusted: pycolmap.Reconstruction,
+    seed: pycolmap.Reconstruction,
+    config: BundleConfig,
+) -> Iterator[str]:
+    """Compare with the start: what is not refined stays, and what is refined fits."""
+    if report.status != "refined":
+        if _content(adjusted) != _content(seed):
+            yield "it is not refined and yet differs from the seed"
+        return
+    if not report.inlier_ratio_after >= report.inlier_ratio_before:
+        yield "fewer observations fit than before"
+    # Pixel options hold at this width, see BundleConfig.
+    px = max(max(camera.width, camera.height) for camera in seed.cameras.values()) / 518
+    if not adjusted.compute_mean_reprojection_error() <= config.max_error_px * px:
+        yield f"observations kept with {adjusted.compute_mean_reprojection_error()} px on average"
+    before, after = poses_by_name(seed), poses_by_name(adjusted)
+    for image in report.images:
+        name = image.name
+        if image.status == "predicted" and not np.allclose(
+            after[name], before[name], rtol=1e-9, atol=1e-12
+        ):
+            yield "a predicted pose was moved"
 
 
 def _projection_faults(model: pycolmap.Reconstruction) -> Iterator[str]:

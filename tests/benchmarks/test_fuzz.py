@@ -46,7 +46,7 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
 
 @pytest.fixture
 def planted(tmp_path: Path) -> Iterator[Child]:
-    with Child(fuzz_targets.ends_in_many_ways, tmp_path / "stderr.txt", 2) as process:
+    with Child(fuzz_targets.ends_in_many_ways, tmp_path / "stderr.txt", 5) as process:
         yield process
 
 
@@ -114,24 +114,22 @@ def test_an_abort_an_exit_and_a_hang_are_crashes_of_their_case(planted: Child) -
     assert (aborted.kind, aborted.detail.splitlines()[-1]) == ("crash", "signal 6")
     assert [case.tracks for case in planted.before] == [60, 20]
     hung = planted(Case(tracks=1))
-    assert (hung.kind, hung.detail.splitlines()[-1]) == ("crash", "nothing after 2 s")
+    assert (hung.kind, hung.detail.splitlines()[-1]) == ("crash", "nothing after 5 s")
     left = planted(Case(tracks=7))
     assert (left.kind, left.detail.splitlines()[-1]) == ("crash", "exit code 3")
     assert planted(Case(tracks=60)).kind == "valid"
 
 
 def test_failures_are_counted_and_saved(tmp_path: Path) -> None:
-    outcomes = fuzz(
-        range(12), 1, tmp_path, workers=2, timeout=1.5, run=fuzz_targets.ends_in_many_ways
-    )
-    tracks = [draw_case(1, number).tracks for number in range(12)]
+    outcomes = fuzz(range(6), 1, tmp_path, timeout=5, run=fuzz_targets.ends_in_many_ways)
+    tracks = [draw_case(1, number).tracks for number in range(6)]
     expected = ["crash" if n in (0, 1, 7) else "invalid" if n == 8 else "valid" for n in tracks]
     assert [outcome.kind for outcome in outcomes] == expected
     assert {"crash", "invalid", "valid"} == set(expected)
     counts = f"{expected.count('crash')} crashes, {expected.count('invalid')} invalid, 0 exceptions"
-    assert f"12 cases: {counts}" in summary(outcomes)
+    assert f"6 cases: {counts}" in summary(outcomes)
     lines = [json.loads(line) for line in (tmp_path / "cases.jsonl").read_text().splitlines()]
-    assert sorted(line["number"] for line in lines) == list(range(12))
+    assert sorted(line["number"] for line in lines) == list(range(6))
     saved = {path.name for path in tmp_path.glob("case-*.json")}
     assert saved == {f"case-{n:06d}.json" for n, kind in enumerate(expected) if kind != "valid"}
 
