@@ -7,12 +7,13 @@ TEXTURES ?=
 DATA ?= ../shared/data
 SPEC ?= ../shared/spec
 PARITY ?=
+FUZZ ?=
 TEXTURE_PACKAGES := mate-backgrounds gnome-backgrounds cube2-data
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint format type stage-hashes bench parity checkpoints train-embedded textures clean
+.PHONY: demo test test-all lint format type stage-hashes bench parity checkpoints fuzz train-embedded textures clean
 
 demo: $(VENV)/installed  ## reconstruct a rendered scene whose cameras are known
 	$(BIN)/vggt-sfm demo -o build/demo
@@ -53,6 +54,10 @@ parity: $(VENV)/installed
 checkpoints: $(VENV)/installed
 	$(BIN)/python -m vggt_sfm.benchmarks.checkpoints --spec $(SPEC) --data $(DATA) \
 		-o build/checkpoints
+
+# Broken predictions and tracks, in child processes: ten minutes. FUZZ=--seed 1 draws others.
+fuzz: $(VENV)/installed
+	$(BIN)/python -m vggt_sfm.benchmarks.fuzz --cases 2000 $(FUZZ) -o build/fuzz
 
 # Trains the embedded model from nothing, about two CPU hours; goes on where it was stopped.
 # TEXTURES=folder adds photographs; `make textures` makes one out of Debian's wallpapers and games.

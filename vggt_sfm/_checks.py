@@ -57,6 +57,17 @@ def check_finite(name: str, array: NDArray[Any]) -> None:
         raise ValueError(f"{name}: {bad} of {np.size(array)} values are not finite")
 
 
+def check_rotations(name: str, matrices: Float64, tolerance: float = 1e-3) -> None:
+    """Raise ValueError unless all (…, 3, 3) matrices are rotations up to a tolerance."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = np.einsum("...ij,...kj->...ik", matrices, matrices)
+        error = np.abs(product - np.eye(3)).max(axis=(-2, -1), initial=0.0)
+        good = (error <= tolerance) & (np.linalg.det(matrices) > 0)
+    bad = int(np.size(good) - np.count_nonzero(good))
+    if bad:
+        raise ValueError(f"{name}: {bad} of {np.size(good)} rotations are no rotations")
+
+
 def freeze(instance: object) -> None:
     """Make every array field of a dataclass read-only."""
     for field in fields(instance):  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from vggt_sfm._checks import (
     Int64,
     UInt8,
     check_finite,
+    check_rotations,
     check_shape,
     freeze,
 )
@@ -171,6 +172,7 @@ class Predictions:
             confidence = self.world_points_confidence
             check_shape("Predictions.world_points_confidence", confidence, "S H W", dims)
         check_finite("Predictions.cam_from_world", self.cam_from_world)
+        check_rotations("Predictions.cam_from_world", self.cam_from_world[:, :, :3])
         check_finite("Predictions.intrinsics", self.intrinsics)
         if len(self.camera_sources) != dims["S"]:
             raise ValueError(
@@ -201,4 +203,17 @@ class Tracks:
         dims = check_shape("Tracks.xyz", self.xyz, "N 3", dims)
         check_shape("Tracks.color", self.color, "N 3", dims)
         check_shape("Tracks.source", self.source, "N", dims)
+        self._check_order(dims["N"])
         freeze(self)
+
+    def _check_order(self, num_tracks: int) -> None:
+        track, frame = self.track_index, self.frame_index
+        if np.any((track < 0) | (track >= num_tracks)) or np.any(frame < 0):
+            raise ValueError(
+                f"Tracks: indices must be those of {num_tracks} tracks, and of frames from 0 on"
+            )
+        same = np.diff(track) == 0
+        if np.any(np.diff(track) < 0) or np.any(np.diff(frame)[same] <= 0):
+            raise ValueError(
+                "Tracks: observations must be sorted by track, then frame, each frame once"
+            )

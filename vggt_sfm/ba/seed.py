@@ -5,9 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pycolmap
 
-from vggt_sfm._checks import Float64, Int64
+from vggt_sfm._checks import Bool, Float64, Int64
+from vggt_sfm._log import get_logger
 from vggt_sfm.ba.config import SeedConfig
+from vggt_sfm.errors import InputError
 from vggt_sfm.scene import Predictions, Scene, Tracks
+
+_logger = get_logger(__name__)
+
+# In longer sides of the image: 179 to 0.06 degrees; what COLMAP takes where nothing is known; and
+# how far from the corner a principal point may be.
+_POSSIBLE_FOCAL = (1e-2, 1e3)
+_USUAL_FOCAL = 1.2
+_FARTHEST_CENTER = 10.0
+# COLMAP's error of a point without projection is the root of the largest number.
+_NO_PROJECTION_PX = 1e100
 
 
 def seed_reconstruction(
@@ -24,8 +36,17 @@ def seed_reconstruction(
     Returns:
         A model in original pixels that holds every frame, seen by a track or not. Observations
         that are not finite or lie outside their image are left out, and with them points that
-        fewer than two images see.
+        fewer than two images see. Impossible focal lengths and principal points are replaced by
+        usual ones.
+
+    Raises:
+        InputError: If the scene has no frame.
+        ValueError: If tracks lead to frames that are not there.
     """
+    if not scene.frames:
+        raise InputError("a model needs at least one image, and the scene has none")
+    if tracks.frame_index.max(initial=-1) >= len(scene.frames):
+        raise ValueError(f"Tracks: they lead to more than the scene's {len(scene.frames)} frames")
     reconstruction = pycolmap.Reconstruction()
     camera_of = _camera_groups(scene, config.share_cameras)
     intrinsics = np.stack(
@@ -53,8 +74,15 @@ def seed_reconstruction(
         pose = pycolmap.Rigid3d(np.ascontiguousarray(predictions.cam_from_world[s]))
         reconstruction.add_image_with_trivial_frame(image, pose)
     _add_points(reconstruction, tracks, rows, point2d_of)
-    reconstruction.update_point_3d_errors()
+    _drop_points_with_error(reconstruction, np.inf)  # too far for numbers
     return reconstruction
+
+
+def _drop_points_with_error(model: pycolmap.Reconstruction, limit_px: float) -> None:
+    """Bring the points' errors up to date; delete points whose error is not below a limit."""
+    model.update_point_3d_errors()
+    for point_id in [i for i, point in model.points3D.items() if not point.error < limit_px]:
+        model.delete_point3D(point_id)
 
 
 def _add_points(
@@ -79,7 +107,8 @@ def drop_points_behind_cameras(model: pycolmap.Reconstruction) -> pycolmap.Recon
     """
     visible = pycolmap.Reconstruction(model)
     pycolmap.ObservationManager(visible).filter_observations_with_negative_depth()
-    visible.update_point_3d_errors()
+    # Those that lie in the plane of a camera count as before it, and still have no projection
+    _drop_points_with_error(visible, _NO_PROJECTION_PX)
     return visible
 
 
@@ -98,21 +127,38 @@ def _camera(
 ) -> pycolmap.Camera:
     """Return the shared camera of some frames: the median of what is predicted for them."""
     size = scene.frames[members[0]].size
-    K = np.median(intrinsics, axis=0)
-    priors = [scene.frames[s].focal_prior_px for s in members]
-    known = [prior for prior in priors if prior is not None]
+    longer, names = max(size), [scene.frames[s].name for s in members]
+    priors = [scene.frames[s].focal_prior_px or np.nan for s in members]
+    known = [prior for prior in priors if _is_possible(prior / longer)]
     use_prior = config.exif_focal and bool(known)
-    focal_x, focal_y = (np.median(known),) * 2 if use_prior else (K[0, 0], K[1, 1])
+    predicted = intrinsics[:, (0, 1), (0, 1)]
+    possible = _is_possible(predicted / longer).all(axis=1)
+    if use_prior:
+        focal_x = focal_y = np.median(known)
+    elif possible.any():
+        focal_x, focal_y = np.median(predicted[possible], axis=0)
+    else:
+        focal_x = focal_y = _USUAL_FOCAL * longer
+        _logger.warning("the predicted focal length of %s is impossible: %s", names, predicted)
+    center = np.median(intrinsics[:, :2, 2], axis=0)
+    if not (np.abs(center) <= _FARTHEST_CENTER * longer).all():
+        _logger.warning("the predicted principal point of %s is impossible: %s", names, center)
+        center = np.array(size) / 2
     focal = [focal_x, focal_y] if config.camera_model == "PINHOLE" else [(focal_x + focal_y) / 2]
     distortion = [0.0] if config.camera_model == "SIMPLE_RADIAL" else []
     camera = pycolmap.Camera(
         model=config.camera_model,
         width=size.width,
         height=size.height,
-        params=[*focal, K[0, 2], K[1, 2], *distortion],
+        params=[*focal, *center, *distortion],
     )
     camera.has_prior_focal_length = use_prior
     return camera
+
+
+def _is_possible(focal: Float64) -> Bool:
+    """Mark focal lengths, in longer sides of the image, that a camera may have; no NaN."""
+    return np.asarray((focal >= _POSSIBLE_FOCAL[0]) & (focal <= _POSSIBLE_FOCAL[1]))
 
 
 def _usable_observations(scene: Scene, tracks: Tracks) -> Int64:

@@ -50,7 +50,10 @@ def _lift(predictions: Predictions, s: int, xy: Float64) -> tuple[Float64, Float
         points = sample_points(predictions.world_points[s], xy)
         return points, _confidence_rank(predictions.world_points_confidence[s], xy)
     depth = sample_depth(predictions.depth[s], xy)
-    points = unproject(xy, depth, predictions.intrinsics[s], predictions.cam_from_world[s])
+    try:
+        points = unproject(xy, depth, predictions.intrinsics[s], predictions.cam_from_world[s])
+    except np.linalg.LinAlgError:  # a focal length of 0 puts no pixel anywhere
+        points = np.full((len(xy), 3), np.nan)
     return points, _confidence_rank(predictions.depth_confidence[s], xy)
 
 
@@ -78,7 +81,7 @@ def sample_points(values: Float32, xy: Float64) -> Float64:
         (n, K), NaN outside the map and where no neighbour is known.
     """
     height, width = values.shape[:2]
-    xy = np.where(np.isfinite(xy), xy, -1)  # nowhere is outside
+    xy = _somewhere(xy)
     corner = np.floor(xy - 0.5)
     fraction = xy - 0.5 - corner
     total, weight = np.zeros((len(xy), values.shape[-1])), np.zeros((len(xy), 1))
@@ -88,17 +91,24 @@ def sample_points(values: Float32, xy: Float64) -> Float64:
             row = np.clip(corner[:, 1] + dy, 0, height - 1).astype(np.int64)
             share = np.abs(1 - dx - fraction[:, 0]) * np.abs(1 - dy - fraction[:, 1])
             value = values[row, column].astype(np.float64)
-            share = (share * np.isfinite(value).all(axis=1))[:, None]
-            total += np.where(share > 0, share * value, 0.0)
+            known = np.isfinite(value).all(axis=1, keepdims=True)
+            share = share[:, None] * known
+            total += share * np.where(known, value, 0.0)
             weight += share
     inside = (xy >= 0).all(axis=1) & (xy[:, 0] <= width) & (xy[:, 1] <= height)
     sampled = total / np.where(weight > 0, weight, 1)
     return np.where(inside[:, None] & (weight > 0), sampled, np.nan)
 
 
+def _somewhere(xy: Float64) -> Float64:
+    """Put (n, 2) pixels that are not finite outside of every map."""
+    return np.where(np.isfinite(xy), xy, -1)
+
+
 def _confidence_rank(confidence: Float32, xy: Float64) -> Float64:
     """Return (n,) shares of the frame's pixels that are at most as confident, in (0, 1]."""
     height, width = confidence.shape
+    xy = _somewhere(xy)
     column = np.clip(np.floor(xy[:, 0]), 0, width - 1).astype(np.int64)
     row = np.clip(np.floor(xy[:, 1]), 0, height - 1).astype(np.int64)
     ordered = np.sort(confidence, axis=None)

@@ -12,6 +12,8 @@ from synthetic import SyntheticScene, synthetic_scene
 
 from vggt_sfm.ba.config import SeedConfig
 from vggt_sfm.ba.seed import drop_points_behind_cameras, seed_reconstruction
+from vggt_sfm.errors import InputError
+from vggt_sfm.geometry.rigid import invert
 from vggt_sfm.scene import Scene, Tracks
 
 
@@ -160,3 +162,62 @@ def test_points_behind_a_camera_are_not_exported() -> None:
             if point.has_point3D():
                 xyz = visible.point3D(point.point3D_id).xyz
                 assert (other.cam_from_world() * xyz[None])[0, 2] > 0
+
+
+@pytest.mark.parametrize("focal", [0.0, -300.0, 1e9, 1e-9, 1e300])
+def test_impossible_focal_lengths_do_not_count(focal: float) -> None:
+    data = synthetic_scene(num_frames=3)
+    intrinsics = data.predictions.intrinsics.copy()
+    intrinsics[0, (0, 1), (0, 1)] = focal
+    one = replace(data, predictions=replace(data.predictions, intrinsics=intrinsics))
+    assert seeded(one).camera(1).focal_length == pytest.approx(440)
+    own = seeded(one, share_cameras=False)
+    focals = [own.camera(c).focal_length for c in (1, 2, 3)]
+    assert focals == pytest.approx([1.2 * 400, 440, 440])
+
+
+@pytest.mark.parametrize("prior", [0.0, -300.0, np.nan, np.inf, 1e12])
+def test_impossible_focal_lengths_from_exif_do_not_count(prior: float) -> None:
+    data = with_frames(synthetic_scene(num_frames=2), focal_prior_px=[prior, prior])
+    camera = seeded(data).camera(1)
+    assert camera.focal_length == pytest.approx(440)
+    assert not camera.has_prior_focal_length
+
+
+def test_an_impossible_principal_point_becomes_the_middle() -> None:
+    data = synthetic_scene(num_frames=2)
+    intrinsics = data.predictions.intrinsics.copy()
+    intrinsics[:, 0, 2] = 1e300
+    data = replace(data, predictions=replace(data.predictions, intrinsics=intrinsics))
+    np.testing.assert_allclose(seeded(data).camera(1).params, [440, 200, 150])
+
+
+def test_points_too_far_for_an_error_are_left_out() -> None:
+    data = synthetic_scene(num_frames=3, num_points=20)
+    xyz = data.tracks.xyz.copy()
+    xyz[3] = [1e300, 0, 0]
+    model = seeded(replace(data, tracks=replace(data.tracks, xyz=xyz)))
+    assert model.num_points3D() == len(xyz) - 1
+    assert np.isfinite([point.error for point in model.points3D.values()]).all()
+
+
+def test_a_point_in_a_camera_centre_is_not_exported() -> None:
+    data = synthetic_scene(num_frames=4, num_points=40)
+    xyz = data.tracks.xyz.copy()
+    xyz[:] = invert(data.cam_from_world)[data.tracks.frame_index[0], :, 3]
+    model = drop_points_behind_cameras(seeded(replace(data, tracks=replace(data.tracks, xyz=xyz))))
+    assert all(point.error < 1e6 for point in model.points3D.values())
+
+
+def test_no_image_at_all_is_an_input_error() -> None:
+    data = synthetic_scene(num_frames=1, num_points=5)
+    none = Scene(frames=(), pixel_maps=())
+    with pytest.raises(InputError, match="has none"):
+        seeded(replace(data, scene=none))
+
+
+def test_tracks_of_another_scene_are_refused() -> None:
+    data = synthetic_scene(num_frames=4)
+    fewer = Scene(frames=data.scene.frames[:3], pixel_maps=data.scene.pixel_maps[:3])
+    with pytest.raises(ValueError, match="more than the scene's 3 frames"):
+        seeded(replace(data, scene=fewer))

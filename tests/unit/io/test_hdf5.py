@@ -49,8 +49,10 @@ def _scene(count: int) -> Scene:
 
 
 def _predictions(rng: np.random.Generator, matches: Matches | None) -> Predictions:
+    poses = np.tile(np.eye(3, 4), (2, 1, 1))
+    poses[:, :, 3] = rng.normal(size=(2, 3))
     return Predictions(
-        cam_from_world=rng.normal(size=(2, 3, 4)),
+        cam_from_world=poses,
         intrinsics=rng.normal(size=(2, 3, 3)),
         depth=rng.random((2, 5, 7), np.float32),
         depth_confidence=rng.random((2, 5, 7), np.float32),

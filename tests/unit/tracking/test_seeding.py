@@ -127,3 +127,21 @@ def test_nowhere_has_no_depth() -> None:
     depth = np.ones((4, 5), np.float32)
     xy = np.array([[np.nan, 1.0], [np.inf, 1.0], [2.0, 2.0]])
     np.testing.assert_array_equal(sample_depth(depth, xy), [np.nan, np.nan, 1.0])
+
+
+def test_observations_that_are_nowhere_and_cameras_without_focal_length_give_no_seed() -> None:
+    data = synthetic_scene(num_frames=2, num_points=20)
+    xy = data.tracks.xy.copy()
+    xy[data.tracks.track_index == 0] = np.nan
+    xy[data.tracks.track_index == 1] = np.inf
+    observations = Observations(data.tracks.track_index, data.tracks.frame_index, xy)
+    seeds = seed_points(data.scene, data.predictions, observations)
+    assert np.isnan(seeds[:2]).all()
+    assert np.isfinite(seeds[2:]).all()
+    flat = replace(data.predictions, intrinsics=np.zeros((2, 3, 3)))
+    assert np.isnan(seed_points(data.scene, flat, observations)).all()
+
+
+def test_infinite_depth_is_unknown_without_a_warning() -> None:
+    (seed,) = one_track([np.inf, 3.0, np.inf], [1, 1, 1])
+    np.testing.assert_allclose(seed[2], 3.0, rtol=1e-6)
