@@ -55,6 +55,7 @@ class Case:
 
 
 _GOOD = Errors(rotation_deg=0.3, center=0.01, focal=0.01, depth=0.03)
+_BEST = Errors(rotation_deg=0.075, center=0.0025, focal=0.0025, depth=0.0075)
 _BETTER = Errors(rotation_deg=0.15, center=0.005, focal=0.005, depth=0.015)
 
 CASES = {
@@ -87,6 +88,11 @@ CASES = {
         text="half of those errors, the same tracks",
         setup=Setup(cameras=16, tracks=120, noise_px=2.5, outlier_tracks=0.1),
         errors=_BETTER,
+    ),
+    "few-tracks-best": Case(
+        text="a quarter of those errors, the same tracks",
+        setup=Setup(cameras=16, tracks=120, noise_px=2.5, outlier_tracks=0.1),
+        errors=_BEST,
     ),
     "some-tracks": Case(
         text="good prediction, 600 tracks at 1 px",

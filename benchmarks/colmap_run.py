@@ -10,12 +10,14 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pycolmap
 
+DATABASE = "database.db"
 MODEL = "largest"  # folder of the model with the most images, beside the database
 _GLOG_ERROR = 2
 
@@ -35,6 +37,11 @@ class ColmapOptions:
     seed: int | None = None
 
 
+def quiet() -> None:
+    """Keep pycolmap's log of every step from the terminal."""
+    pycolmap.logging.minloglevel = _GLOG_ERROR
+
+
 def incremental(
     images: Path, folder: Path, options: ColmapOptions
 ) -> tuple[pycolmap.Reconstruction | None, dict[str, float]]:
@@ -50,12 +57,32 @@ def incremental(
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    database, times = folder / "database.db", [time.process_time()]
-    if options.seed is not None:
-        pycolmap.set_random_seed(options.seed)
+    times = [time.process_time()]
+    extract(images, folder / DATABASE, options)
+    times.append(time.process_time())
+    match(folder / DATABASE, options)
+    times.append(time.process_time())
+    model = map_images(images, folder, options)
+    times.append(time.process_time())
+    spent = [round(after - before, 3) for before, after in pairwise(times)]
+    return model, dict(zip(("extract", "match", "map"), spent, strict=True))
+
+
+def extract(
+    images: Path, database: Path, options: ColmapOptions, names: Sequence[str] = ()
+) -> None:
+    """Write cameras, images and SIFT features into a database.
+
+    Args:
+        images: Folder of photographs.
+        database: File, made if it is not there.
+        options: Of the cameras and of the features.
+        names: Only these photographs; all if there are none.
+    """
     pycolmap.extract_features(
         database,
         images,
+        list(names),
         camera_mode=(
             pycolmap.CameraMode.SINGLE if options.shared_camera else pycolmap.CameraMode.PER_IMAGE
         ),
@@ -65,9 +92,19 @@ def incremental(
         extraction_options=_extraction(options),
         device=pycolmap.Device.cpu,
     )
-    times.append(time.process_time())
-    verification = pycolmap.TwoViewGeometryOptions()
+
+
+def match(database: Path, options: ColmapOptions, *, relative_poses: bool = False) -> None:
+    """Match all pairs of a database and verify them; the seed decides chance.
+
+    Args:
+        database: With features.
+        options: Only their seed counts.
+        relative_poses: Whether to keep the relative pose of each pair.
+    """
+    verification = pycolmap.TwoViewGeometryOptions(compute_relative_pose=relative_poses)
     if options.seed is not None:
+        pycolmap.set_random_seed(options.seed)
         verification.ransac.random_seed = options.seed
     pycolmap.match_exhaustive(
         database,
@@ -75,11 +112,17 @@ def incremental(
         verification_options=verification,
         device=pycolmap.Device.cpu,
     )
-    times.append(time.process_time())
+
+
+def map_images(
+    images: Path, folder: Path, options: ColmapOptions
+) -> pycolmap.Reconstruction | None:
+    """Return the model with the most images that incremental mapping makes of a database."""
+    if options.seed is not None:
+        pycolmap.set_random_seed(options.seed)
+    database = folder / DATABASE
     models = pycolmap.incremental_mapping(database, images, folder, _mapping(options))
-    times.append(time.process_time())
-    steps = dict(zip(("extract", "match", "map"), _differences(times), strict=True))
-    return max(models.values(), key=lambda model: model.num_reg_images(), default=None), steps
+    return max(models.values(), key=lambda model: model.num_reg_images(), default=None)
 
 
 def _extraction(options: ColmapOptions) -> pycolmap.FeatureExtractionOptions:
@@ -104,18 +147,14 @@ def _mapping(options: ColmapOptions) -> pycolmap.IncrementalPipelineOptions:
     return mapping
 
 
-def _differences(times: list[float]) -> list[float]:
-    return [round(after - before, 3) for before, after in pairwise(times)]
-
-
 def main(images: str, folder: str, options: str) -> None:
     """Run, keep the largest model and print one line of JSON."""
-    pycolmap.logging.minloglevel = _GLOG_ERROR
+    quiet()
     model, steps = incremental(Path(images), Path(folder), ColmapOptions(**json.loads(options)))
     if model is not None:
         (Path(folder) / MODEL).mkdir()
         model.write_binary(Path(folder) / MODEL)
-    with pycolmap.Database.open(Path(folder) / "database.db") as database:
+    with pycolmap.Database.open(Path(folder) / DATABASE) as database:
         features = database.num_keypoints() / max(database.num_images(), 1)
     sys.stdout.write(json.dumps({"steps": steps, "features": round(features)}) + "\n")
 

@@ -19,13 +19,14 @@ from PIL import Image
 from vggt_sfm import ReconstructConfig, reconstruct
 from vggt_sfm._checks import Float64
 from vggt_sfm.benchmarks import markdown
+from vggt_sfm.benchmarks.colmap_run import ColmapOptions, incremental
 from vggt_sfm.geometry.rigid import compose, invert, rotation_angle_deg
 from vggt_sfm.io.colmap import poses_by_name
 from vggt_sfm.metrics.pose import auc_exact, auc_histogram, relative_pose_errors
 
 SCENES = ("fountain-P11", "Herz-Jesus-P8", "7scenes_a", "sacre_coeur")
 THRESHOLDS = (1, 3, 5, 10, 30)
-_FEATURES = 4096  # as in the data sets' README
+FEATURES = 4096  # as in the data sets' README
 
 
 def score(
@@ -54,20 +55,9 @@ def colmap_incremental(
     Returns:
         Poses of the largest model, and wall and CPU seconds.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     wall, cpu = time.perf_counter(), time.process_time()
-    extraction = pycolmap.FeatureExtractionOptions(num_threads=1)
-    extraction.sift.max_num_features = _FEATURES
-    mode = pycolmap.CameraMode.SINGLE if shared_camera else pycolmap.CameraMode.PER_IMAGE
-    database = folder / "database.db"
-    pycolmap.extract_features(database, images, camera_mode=mode, extraction_options=extraction)
-    pycolmap.match_exhaustive(
-        database, matching_options=pycolmap.FeatureMatchingOptions(num_threads=1)
-    )
-    options = pycolmap.IncrementalPipelineOptions(num_threads=1)
-    models = pycolmap.incremental_mapping(database, images, folder, options)
-    largest = max(models.values(), key=lambda m: m.num_reg_images(), default=None)
+    options = ColmapOptions(shared_camera=shared_camera, max_features=FEATURES)
+    largest, _ = incremental(images, folder, options)
     seconds = {
         "seconds": round(time.perf_counter() - wall, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),

@@ -80,7 +80,7 @@ def theirs(bundle: Bundle) -> Timing:
         whole=times[4] - times[0],
         from_model=times[3] - times[1],
         solve=times[3] - times[2],
-        cost=summary.ceres_summary.final_cost,
+        cost=summary.ceres_summary.final_cost,  # type: ignore[attr-defined]  # its stub lacks it
     )
 
 

@@ -1,4 +1,7 @@
-"""The one generator of synthetic scenes: exact geometry, and noise where a test asks for it."""
+"""Synthetic scenes for tests: exact geometry, and noise where a test asks for it.
+
+What is measured rather than tested is made by ``benchmarks/synthetic.py``.
+"""
 
 from __future__ import annotations
 

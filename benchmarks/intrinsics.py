@@ -1,0 +1,52 @@
+"""Ways to treat intrinsics, said in the same words to our reconstruction and to pycolmap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import pycolmap
+
+from vggt_sfm import ReconstructConfig
+from vggt_sfm.ba.config import SeedConfig
+from vggt_sfm.benchmarks.colmap_run import ColmapOptions
+
+
+def self_calibrated(config: ReconstructConfig, camera: pycolmap.Camera) -> ReconstructConfig:
+    """Focal length and distortion by the photographs; the principal point is the centre."""
+    return config
+
+
+def given(config: ReconstructConfig, camera: pycolmap.Camera) -> ReconstructConfig | None:
+    """Every value as the ground truth has it, and held; None where there is no option for it."""
+    if "camera_params" not in {field.name for field in fields(SeedConfig)}:
+        return None
+    values: dict[str, Any] = {"camera_model": camera.model.name, "camera_params": params(camera)}
+    adjusting = replace(config.adjust, refine_focal=False, refine_distortion=False)
+    return replace(config, seed=replace(config.seed, **values), adjust=adjusting)
+
+
+def free_principal_point(config: ReconstructConfig, camera: pycolmap.Camera) -> ReconstructConfig:
+    """As self-calibrated, and the principal point by the photographs too."""
+    return replace(config, adjust=replace(config.adjust, refine_principal_point=True))
+
+
+Ours = Callable[[ReconstructConfig, pycolmap.Camera], ReconstructConfig | None]
+MODES: dict[str, Ours] = {
+    "self-calibrated": self_calibrated,
+    "given": given,
+    "free principal point": free_principal_point,
+}
+
+
+def colmap_options(mode: str, camera: pycolmap.Camera | None, **others: Any) -> ColmapOptions:
+    """Return pycolmap's options of a mode; ``others`` are fields of ``ColmapOptions``."""
+    if mode == "given" and camera is not None:
+        others |= {"camera_model": camera.model.name, "camera_params": params(camera)}
+    return ColmapOptions(**others)
+
+
+def params(camera: pycolmap.Camera) -> str:
+    """Return a camera's parameters as COLMAP's command line takes them."""
+    return ",".join(f"{value:.17g}" for value in camera.params)
