@@ -30,7 +30,7 @@ from vggt_sfm.scene import Matches, Scene
 MIN_EDGE_MATCHES = 20
 _MAX_ROTATION_RESIDUAL_DEG = 12.0
 _MIN_RAY_ANGLE_DEG = 0.6
-_FOCAL_PAIRS = 120
+_FOCAL_PAIRS = 80
 _FOCAL_THRESHOLD = 1.5e-3  # of the longer side
 
 
