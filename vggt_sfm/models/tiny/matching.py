@@ -9,7 +9,8 @@ import torch
 
 from vggt_sfm.models.tiny.network import COARSE, FINE, Features, TinyBackbone
 
-WINDOW = 13  # fine cells a side: one coarse cell of slack around the start
+WINDOW = 13  # fine cells a side that are trained: one coarse cell of slack around the start
+SEARCH_WINDOW = 9  # that are searched: as many matches are right, at half the cost
 RETURN_WINDOW = 7  # on the way back the place is known to a few pixels, or the match is wrong
 MOST_CELLS = 1500  # of an image that are compared; the least matchable ones only cost time
 MIN_PROBABILITY = 0.0224  # root; below, a cell and its partner agree no better than by chance
@@ -132,7 +133,7 @@ def match_pair(
     order = trust.argsort(descending=True, stable=True)[:most]
     start_a, start_b = first.centers()[here[order]], second.centers()[there[order]]
     found, peak = refine(model, first.fine, second.fine, start_a, start_b)
-    returned, _ = refine(model, second.fine, first.fine, found, start_a, RETURN_WINDOW)
+    returned, _ = refine(model, second.fine, first.fine, found, start_a, side=RETURN_WINDOW)
     kept = (returned - start_a).norm(dim=1) < MAX_CYCLE_PX
     confidence = (trust[order] * peak)[kept]
     order = confidence.argsort(descending=True, stable=True)
@@ -154,9 +155,8 @@ def _coarse_matches(
     right = (second.matchable / root.sum(0)).sqrt_()
     root.mul_(left[:, None]).mul_(right)
     device = root.device
-    # NumPy finds maxima in rows 20 times faster
     values = root.cpu().numpy()
-    there = values.argmax(1)
+    there = values.argmax(1)  # NumPy's is many times faster than torch's
     back = values.argmax(0)[there]
     y, x = np.divmod(first.cells.cpu().numpy(), first.columns)
     near = (np.abs(y[back] - y) <= 1) & (np.abs(x[back] - x) <= 1)
@@ -180,7 +180,8 @@ def refine(
     fine_b: torch.Tensor,
     xy_a: torch.Tensor,
     start_b: torch.Tensor,
-    side: int = WINDOW,
+    *,
+    side: int = SEARCH_WINDOW,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Find points of one image in the other to the sub-pixel.
 

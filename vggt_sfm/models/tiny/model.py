@@ -32,8 +32,9 @@ _ALL_PAIRS_UP_TO = 12  # frames
 # of the frames most like a frame: the nearest for certain matches, a farther one for its baseline
 _RANKS = (0, 1, 2, 6)
 _POOLED_CELLS = 150  # of each frame, compared to find out how alike frames are
-_MOST_MATCHES = 500
-_DEPTH_SCALE = 2  # the depth head sees the images at half the network's resolution
+_MOST_MATCHES = 450
+_DEPTH_SCALE = 2  # the depth head sees the features at half their resolution
+_DEPTH_GROUP = 12  # frames that attend to each other: all of them would cost time squared
 
 
 class TinyModel(nn.Module):
@@ -75,7 +76,7 @@ class TinyModel(nn.Module):
         similarity = _similarity(features)
         matches = self._match(features, choose_pairs(similarity), progress)
         solution = solve_cameras(matches, scene, similarity)
-        return self._with_depth(images, solution, matches)
+        return self._with_depth(features, images, solution, matches)
 
     def _describe(
         self, images: Float32, maps: Iterable[PixelMap], progress: Progress
@@ -109,23 +110,19 @@ class TinyModel(nn.Module):
             confidence=np.concatenate(confidence) if xy else np.empty(0, np.float32),
         )
 
-    def _with_depth(self, images: Float32, solution: Solution, matches: Matches) -> Predictions:
+    def _with_depth(
+        self, features: list[Features], images: Float32, solution: Solution, matches: Matches
+    ) -> Predictions:
         frames, _, height, width = images.shape
         small = _multiple(height / _DEPTH_SCALE), _multiple(width / _DEPTH_SCALE)
         rows, columns = small[0] // COARSE, small[1] // COARSE
         sparse = sparse_depths(solution, frames, height, width, rows, columns)
         solution, sparse = normalize_scale(solution, sparse)
-        device = next(self.parameters()).device
-        lateral = []
-        for image in images:
-            batch = torch.as_tensor(image, device=device)[None]
-            batch = nn.functional.interpolate(batch, small, mode="bilinear", antialias=True)
-            lateral.append(
-                self.backbone.lateral(batch.contiguous(memory_format=torch.channels_last))
-            )
-        log_depth, log_error = self.depth_head(
-            torch.cat(lateral), torch.as_tensor(sparse, device=device).log()
-        )
+        log_sparse = torch.as_tensor(sparse, device=next(self.parameters()).device).log()
+        lateral = [nn.functional.adaptive_avg_pool2d(f.lateral, (rows, columns)) for f in features]
+        groups = [slice(k, k + _DEPTH_GROUP) for k in range(0, frames, _DEPTH_GROUP)]
+        parts = [self.depth_head(torch.cat(lateral[g]), log_sparse[g]) for g in groups]
+        log_depth, log_error = (torch.cat(maps) for maps in zip(*parts, strict=True))
         full = nn.functional.interpolate(
             torch.stack([log_depth, log_error], 1), (height, width), mode="bilinear"
         )

@@ -142,7 +142,11 @@ class TinyBackbone(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Features:
         """Describe (B, 3, H, W) images in [0, 1]; H and W are multiples of 16."""
-        half, mid, coarse = self._encode(images)
+        half = self.stem(images * 4 - 2)
+        mid = self.to_mid(half)
+        coarse = self.to_coarse(mid)
+        deep = self.to_deep(coarse)
+        coarse = self.merge_coarse(coarse + _up(self.deep_lateral(deep)))
         described = self.coarse_head(coarse)
         mid = self.merge_mid(mid + _up(self.coarse_lateral(coarse)))
         fine = self.fine_head(self.merge_fine(half + _up(self.mid_lateral(mid))))
@@ -152,15 +156,3 @@ class TinyBackbone(nn.Module):
             fine=nn.functional.normalize(fine, dim=1),
             lateral=coarse,
         )
-
-    def lateral(self, images: torch.Tensor) -> torch.Tensor:
-        """Only ``Features.lateral`` of (B, 3, H, W) images: (B, coarse, H/8, W/8)."""
-        return self._encode(images)[2]
-
-    def _encode(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Maps at a half, a quarter and, finished, an eighth of the resolution."""
-        half = self.stem(images * 4 - 2)
-        mid = self.to_mid(half)
-        coarse = self.to_coarse(mid)
-        deep = self.to_deep(coarse)
-        return half, mid, self.merge_coarse(coarse + _up(self.deep_lateral(deep)))
