@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vggt_sfm.models.tiny.depth_head import DepthHead
-from vggt_sfm.models.tiny.matching import match_pair, refine
+from vggt_sfm.models.tiny.matching import candidates, match_pair, refine
 from vggt_sfm.models.tiny.model import choose_pairs
 from vggt_sfm.models.tiny.network import Features, TinyBackbone, TinyConfig
 
@@ -39,6 +39,18 @@ def test_shapes_and_unit_descriptors(backbone: TinyBackbone) -> None:
     np.testing.assert_allclose(f.coarse.norm(dim=1), 1.0, atol=1e-5)
 
 
+def test_without_gradients_the_backbone_says_the_same(backbone: TinyBackbone) -> None:
+    """The pixels go through a block in chunks then; the last chunk here is not full."""
+    images = torch.rand(2, 3, 80, 112, generator=torch.Generator().manual_seed(2))
+    plain = backbone(images)
+    with torch.no_grad():
+        chunked = backbone(images.contiguous(memory_format=torch.channels_last))
+    for name in ("coarse", "matchable", "fine", "lateral"):
+        a, b = getattr(plain, name).detach(), getattr(chunked, name)
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
 def test_refine_finds_a_shift_to_the_sub_pixel(backbone: TinyBackbone) -> None:
     """Fine maps shifted by whole cells: points must move by exactly that many pixels."""
     fine = distinct_field(32, 60, 80)
@@ -57,7 +69,7 @@ def test_an_image_matches_itself_where_it_is(backbone: TinyBackbone) -> None:
         fine=distinct_field(32, 48, 64),
         lateral=torch.zeros(1, 16, 12, 16),
     )
-    xy, confidence = match_pair(backbone, f, f, most=100)
+    xy, confidence = match_pair(backbone, candidates(f), candidates(f), most=100)
     assert len(xy) == 100
     np.testing.assert_allclose(xy[:, :2], xy[:, 2:], atol=UNTRAINED_PX)
     assert bool((confidence.diff() <= 1e-6).all())
@@ -73,7 +85,7 @@ def test_hidden_cells_are_never_matched(backbone: TinyBackbone) -> None:
         fine=distinct_field(32, 48, 64),
         lateral=torch.zeros(1, 16, 12, 16),
     )
-    xy, _ = match_pair(backbone, f, f, most=500)
+    xy, _ = match_pair(backbone, candidates(f), candidates(f), most=500)
     assert len(xy) > 0
     assert float(xy.min(0).values[[0, 2]].min()) >= 8 * 8 - 1
 

@@ -10,7 +10,7 @@ import numpy as np
 from vggt_sfm._checks import Float64
 
 # photographs lie between a strong telephoto and a wide angle: f / longer side
-_RATIOS = np.geomspace(0.45, 3.0, 96)
+_RATIOS = np.geomspace(0.45, 3.0, 191)
 _USUAL_RATIO = 1.2
 _LOG_SPREAD = 0.45
 _PRIOR_WEIGHT = 0.05

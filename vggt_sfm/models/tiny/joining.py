@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix, diags_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
-from scipy.sparse.linalg import lsqr
+from scipy.sparse.linalg import splu
 from scipy.spatial.transform import Rotation
 
 from vggt_sfm._checks import Bool, Float64, Int64
 from vggt_sfm.models.tiny.relative import Edge
 
 _ROUNDS = 12
+_RIDGE = 1e-9
 
 
 def main_component(edges: Sequence[Edge], frames: int) -> Int64:
@@ -78,14 +79,17 @@ def _weighted_differences(
     i: Int64, j: Int64, difference: Float64, weight: Float64, nodes: int
 ) -> Float64:
     """Solve ``x_j - x_i = difference`` for (nodes, d) values in weighted least squares."""
-    rows = np.repeat(np.arange(len(i)), 2)
-    columns = np.stack([i, j], 1).ravel()
-    values = np.stack([-weight, weight], 1).ravel()
-    A = coo_matrix((values, (rows, columns)), shape=(len(i), nodes)).tocsr()
-    right = difference * weight[:, None]
-    return np.stack(
-        [lsqr(A, right[:, d], atol=1e-10, btol=1e-10)[0] for d in range(right.shape[1])], 1
-    )
+    square = weight**2
+    ends = np.concatenate([i, j]), np.concatenate([j, i])
+    adjacency = coo_matrix((np.tile(square, 2), ends), shape=(nodes, nodes)).tocsr()
+    degree = np.bincount(np.concatenate([i, j]), np.tile(square, 2), nodes)
+    # the differences leave a constant free, in each part; a little weight on zero decides
+    ridge = _RIDGE * degree.max()
+    laplacian = diags_array(degree + ridge) - adjacency
+    right = np.zeros((nodes, difference.shape[1]))
+    np.add.at(right, j, square[:, None] * difference)
+    np.subtract.at(right, i, square[:, None] * difference)
+    return np.asarray(splu(laplacian.tocsc()).solve(right))
 
 
 def edge_scales(depths: Sequence[Sequence[tuple[int, Float64]]], edges: int) -> Float64:

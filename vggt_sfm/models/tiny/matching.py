@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
-from torch.nn import functional as F
 
 from vggt_sfm.models.tiny.network import COARSE, FINE, Features, TinyBackbone
 
-WINDOW = 13  # fine cells a side: one coarse cell of slack around the start
-MIN_LOG_PROBABILITY = -7.6  # below, a cell and its best partner agree no better than by chance
+WINDOW = 13  # fine cells a side that are trained: one coarse cell of slack around the start
+SEARCH_WINDOW = 9  # that are searched: as many matches are right, at half the cost
+RETURN_WINDOW = 7  # on the way back the place is known to a few pixels, or the match is wrong
+MOST_CELLS = 1500  # of an image that are compared; the least matchable ones only cost time
+MIN_PROBABILITY = 0.0224  # root; below, a cell and its partner agree no better than by chance
 MAX_CYCLE_PX = 2.0  # there and back again
 MODE_STEPS = 4
 FAR_PX2 = 150.0
 
 
-def window_offsets(device: torch.device | str = "cpu") -> torch.Tensor:
-    """Positions of the window's cells relative to its middle, (WINDOW², 2) px."""
-    steps = (torch.arange(WINDOW, device=device) - WINDOW // 2) * float(FINE)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Candidates:
+    """What is matched of one image: its most matchable cells and all of its fine descriptors."""
+
+    cells: torch.Tensor  # (n,) numbers of coarse cells, ascending
+    columns: int  # coarse cells a row
+    descriptors: torch.Tensor  # (n, D) unit vectors
+    matchable: torch.Tensor  # (n,) probability
+    fine: torch.Tensor  # (1, F, h, w) unit vectors
+
+    def centers(self) -> torch.Tensor:
+        """Centres of the cells, (n, 2) px."""
+        return cell_center(self.cells, self.columns)
+
+
+def candidates(features: Features) -> Candidates:
+    """Choose what to match of one image (B = 1)."""
+    logits = features.matchable.flatten()
+    chosen = logits.topk(min(MOST_CELLS, len(logits))).indices
+    chosen = chosen.sort().values
+    return Candidates(
+        cells=chosen,
+        columns=features.coarse.shape[-1],
+        descriptors=features.coarse.flatten(2)[0].T[chosen].contiguous(),
+        matchable=logits[chosen].sigmoid(),
+        fine=features.fine,
+    )
+
+
+def window_offsets(device: torch.device | str = "cpu", side: int = WINDOW) -> torch.Tensor:
+    """Positions of the window's cells relative to its middle, (side², 2) px."""
+    steps = (torch.arange(side, device=device) - side // 2) * float(FINE)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     return torch.stack([x, y], -1).reshape(-1, 2)
 
@@ -27,6 +61,7 @@ def fine_logits(
     image: torch.Tensor,
     xy_a: torch.Tensor,
     start_b: torch.Tensor,
+    side: int = WINDOW,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Correlate points of one view with a window in the other.
 
@@ -36,21 +71,23 @@ def fine_logits(
         image: (n,) which of the B pairs each point belongs to.
         xy_a: (n, 2) points, px of the first view.
         start_b: (n, 2) middle of the search, px of the second view.
+        side: Fine cells a side of the window.
 
     Returns:
-        (n, WINDOW²) cosine similarities (-1 outside the image) and (n, 2) px: the middle of the
+        (n, side²) cosine similarities (-1 outside the image) and (n, 2) px: the middle of the
         window, which is the centre of the fine cell that holds ``start_b``.
     """
     query = _bilinear(fine_a, image, xy_a)  # (n, F)
     height, width = fine_b.shape[-2:]
     middle = (start_b / FINE).floor().long()
-    steps = torch.arange(WINDOW, device=fine_b.device) - WINDOW // 2
-    ys = (middle[:, 1, None] + steps)[:, :, None].expand(-1, WINDOW, WINDOW).flatten(1)
-    xs = (middle[:, 0, None] + steps)[:, None, :].expand(-1, WINDOW, WINDOW).flatten(1)
+    steps = torch.arange(side, device=fine_b.device) - side // 2
+    ys = (middle[:, 1, None] + steps)[:, :, None].expand(-1, side, side).flatten(1)
+    xs = (middle[:, 0, None] + steps)[:, None, :].expand(-1, side, side).flatten(1)
     outside = (ys < 0) | (ys >= height) | (xs < 0) | (xs >= width)
     rows = ys.clamp(0, height - 1) * width + xs.clamp(0, width - 1)
-    flat = fine_b.flatten(2).transpose(1, 2).reshape(-1, fine_b.shape[1])  # (B h w, F)
-    patches = flat[image[:, None] * (height * width) + rows]  # (n, W², F)
+    flat = fine_b.permute(0, 2, 3, 1).reshape(-1, fine_b.shape[1])  # (B h w, F)
+    rows = (rows + image[:, None] * (height * width)).flatten()
+    patches = flat.index_select(0, rows).view(len(query), side**2, -1)  # (n, side², F)
     similarity = torch.einsum("nf,nwf->nw", query, patches)
     return similarity.masked_fill(outside, -1.0), (middle.float() + 0.5) * FINE
 
@@ -61,7 +98,7 @@ def _bilinear(maps: torch.Tensor, image: torch.Tensor, xy: torch.Tensor) -> torc
     place = xy / FINE - 0.5
     corner = place.floor()
     fraction = place - corner
-    flat = maps.flatten(2).transpose(1, 2).reshape(-1, maps.shape[1])
+    flat = maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
     result = torch.zeros(len(xy), maps.shape[1], device=maps.device, dtype=maps.dtype)
     for dx in (0, 1):
         for dy in (0, 1):
@@ -76,66 +113,60 @@ def _bilinear(maps: torch.Tensor, image: torch.Tensor, xy: torch.Tensor) -> torc
 
 @torch.no_grad()
 def match_pair(
-    model: TinyBackbone, first: Features, second: Features, *, most: int
+    model: TinyBackbone, first: Candidates, second: Candidates, *, most: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Match two images in both directions.
+    """Match two images.
 
-    A point starts at the centre of a coarse cell of either image, is found in the other to the
-    sub-pixel, and must come back to where it started.
+    A point starts at the centre of a coarse cell of the first image, is found in the second to
+    the sub-pixel, and must come back to where it started.
 
     Args:
         model: The backbone, for its temperatures.
-        first: Features of one image (B = 1).
-        second: Features of the other.
+        first: What is matched of one image.
+        second: What is matched of the other.
         most: Keep at most this many matches, the most confident.
 
     Returns:
         (n, 4) px (x, y in the first, x, y in the second) and (n,) confidence from 0 to 1.
     """
-    scores = model.log_temperature.exp() * (
-        first.coarse.flatten(2)[0].T @ second.coarse.flatten(2)[0]
-    )
-    # logarithm of the product of both softmaxes: products themselves would sink into denormals
-    rows, columns = scores.logsumexp(1), scores.logsumexp(0)
-    scores = scores.mul_(2).sub_(rows[:, None]).sub_(columns)
-    scores.add_(F.logsigmoid(first.matchable.flatten())[:, None])
-    scores.add_(F.logsigmoid(second.matchable.flatten()))
-    over_second, over_first = scores.max(1), scores.max(0)
-    forward = _one_way(model, first, second, over_second, over_first.indices, most)
-    backward = _one_way(model, second, first, over_first, over_second.indices, most)
-    xy = torch.cat([forward[0], backward[0][:, [2, 3, 0, 1]]])
-    confidence = torch.cat([forward[1], backward[1]])
-    order = confidence.argsort(descending=True, stable=True)[:most]
-    return xy[order], confidence[order]
-
-
-def _one_way(
-    model: TinyBackbone,
-    first: Features,
-    second: Features,
-    best: torch.return_types.max,
-    back: torch.Tensor,
-    most: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Matches that start at cell centres of the first image.
-
-    ``best`` holds each cell's log probability and partner, ``back`` the partners' partners.
-    """
-    columns_a, columns_b = first.coarse.shape[-1], second.coarse.shape[-1]
-    back = back[best.indices]
-    here = torch.arange(len(back), device=back.device)
-    near = ((back % columns_a - here % columns_a).abs() <= 1) & (
-        (back // columns_a - here // columns_a).abs() <= 1
-    )
-    chosen = here[near & (best.values > MIN_LOG_PROBABILITY)]
-    chosen = chosen[best.values[chosen].argsort(descending=True, stable=True)[:most]]
-    start_a = cell_center(chosen, columns_a)
-    start_b = cell_center(best.indices[chosen], columns_b)
+    here, there, trust = _coarse_matches(model, first, second)
+    order = trust.argsort(descending=True, stable=True)[:most]
+    start_a, start_b = first.centers()[here[order]], second.centers()[there[order]]
     found, peak = refine(model, first.fine, second.fine, start_a, start_b)
-    returned, _ = refine(model, second.fine, first.fine, found, start_a)
+    returned, _ = refine(model, second.fine, first.fine, found, start_a, side=RETURN_WINDOW)
     kept = (returned - start_a).norm(dim=1) < MAX_CYCLE_PX
-    confidence = ((best.values[chosen] / 2).exp() * peak)[kept]
-    return torch.cat([start_a, found], 1)[kept], confidence
+    confidence = (trust[order] * peak)[kept]
+    order = confidence.argsort(descending=True, stable=True)
+    return torch.cat([start_a, found], 1)[kept][order], confidence[order]
+
+
+def _coarse_matches(
+    model: TinyBackbone, first: Candidates, second: Candidates
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Pairs of candidates that are each other's best partner, or next to it.
+
+    Returns:
+        (m,) rows of the first's candidates, (m,) of the second's, and (m,) the root of their
+        probability.
+    """
+    # scores are at most the temperature, so their exponentials need no shift
+    root = ((first.descriptors * model.log_temperature.exp()) @ second.descriptors.T).exp_()
+    left = (first.matchable / root.sum(1)).sqrt_()
+    right = (second.matchable / root.sum(0)).sqrt_()
+    root.mul_(left[:, None]).mul_(right)
+    device = root.device
+    values = root.cpu().numpy()
+    there = values.argmax(1)  # NumPy's is many times faster than torch's
+    back = values.argmax(0)[there]
+    y, x = np.divmod(first.cells.cpu().numpy(), first.columns)
+    near = (np.abs(y[back] - y) <= 1) & (np.abs(x[back] - x) <= 1)
+    trust = values[np.arange(len(there)), there]
+    here = np.flatnonzero(near & (trust > MIN_PROBABILITY))
+    return (
+        torch.as_tensor(here, device=device),
+        torch.as_tensor(there[here], device=device),
+        torch.as_tensor(trust[here], device=device),
+    )
 
 
 def cell_center(cell: torch.Tensor, columns: int) -> torch.Tensor:
@@ -149,6 +180,8 @@ def refine(
     fine_b: torch.Tensor,
     xy_a: torch.Tensor,
     start_b: torch.Tensor,
+    *,
+    side: int = SEARCH_WINDOW,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Find points of one image in the other to the sub-pixel.
 
@@ -158,20 +191,27 @@ def refine(
         fine_b: (1, F, h, w) of the image that is searched.
         xy_a: (n, 2) px.
         start_b: (n, 2) px, middle of each search.
+        side: Fine cells a side of the search.
 
     Returns:
         (n, 2) px and (n,) probability mass around the position found, at most 1.
     """
     image = torch.zeros(len(xy_a), dtype=torch.long, device=xy_a.device)
-    logits, base = fine_logits(fine_a, fine_b, image, xy_a, start_b)
-    probability = F.softmax(logits * model.log_fine_temperature.exp(), 1)
-    offsets = window_offsets(probability.device)
-    center = offsets[probability.argmax(1)]
-    weight = probability
+    logits, base = fine_logits(fine_a, fine_b, image, xy_a, start_b, side)
+    probability = torch.softmax(logits * model.log_fine_temperature.exp(), 1)
+    center = window_offsets(probability.device, side)[probability.argmax(1)]
+    squares = probability.view(-1, side, side)  # (n, rows, columns)
+    steps = (torch.arange(side, device=xy_a.device) - side // 2) * float(FINE)
+    mass = probability.sum(1)
     # mean shift to the mode: a window that moves with its centre has no bias towards cell centres
     for _ in range(MODE_STEPS):
-        # far cells weigh nothing; unclamped, their weights would be denormal and slow
-        distance = (offsets - center[:, None]).square().sum(-1).clamp(max=FAR_PX2)
-        weight = probability * torch.exp(-distance / (2 * FINE**2))
-        center = (weight[..., None] * offsets).sum(1) / weight.sum(1).clamp(min=1e-9)[:, None]
-    return center + base, weight.sum(1)
+        # a Gaussian is a product over x and y; far cells weigh nothing, but unclamped, their
+        # weights would be denormal and slow
+        square = (steps - center[..., None]).square().clamp(max=FAR_PX2)  # (n, 2, side)
+        wx, wy = torch.exp(square / (-2 * FINE**2)).unbind(1)
+        sums = torch.bmm(squares, torch.stack([wx, wx * steps], 2))  # (n, side, 2) over columns
+        weighted = torch.stack([wy, wy * steps], 1)
+        total = torch.bmm(weighted, sums)  # [[1, x], [y, xy]]
+        mass = total[:, 0, 0]
+        center = torch.stack([total[:, 0, 1], total[:, 1, 0]], 1) / mass.clamp(min=1e-9)[:, None]
+    return center + base, mass

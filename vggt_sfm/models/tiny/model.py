@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from scipy.sparse.csgraph import minimum_spanning_tree
 from torch import nn
 
 from vggt_sfm._checks import Float32, Float64
@@ -17,7 +18,7 @@ from vggt_sfm._log import Progress
 from vggt_sfm.errors import WeightsError
 from vggt_sfm.models.choice import TINY_STRIDE
 from vggt_sfm.models.tiny.depth_head import DepthHead
-from vggt_sfm.models.tiny.matching import match_pair
+from vggt_sfm.models.tiny.matching import candidates, match_pair
 from vggt_sfm.models.tiny.network import COARSE, Features, TinyBackbone, TinyConfig
 from vggt_sfm.models.tiny.solve import (
     Solution,
@@ -28,9 +29,12 @@ from vggt_sfm.models.tiny.solve import (
 from vggt_sfm.scene import Matches, PixelMap, Predictions, Scene
 
 _ALL_PAIRS_UP_TO = 12  # frames
-_NEIGHBORS = 10
-_MOST_MATCHES = 1200
-_DEPTH_SCALE = 2  # the depth head sees the images at half the network's resolution
+# of the frames most like a frame: the nearest for certain matches, a farther one for its baseline
+_RANKS = (0, 1, 2, 6)
+_POOLED_CELLS = 150  # of each frame, compared to find out how alike frames are
+_MOST_MATCHES = 450
+_DEPTH_SCALE = 2  # the depth head sees the features at half their resolution
+_DEPTH_GROUP = 12  # frames that attend to each other: all of them would cost time squared
 
 
 class TinyModel(nn.Module):
@@ -72,7 +76,7 @@ class TinyModel(nn.Module):
         similarity = _similarity(features)
         matches = self._match(features, choose_pairs(similarity), progress)
         solution = solve_cameras(matches, scene, similarity)
-        return self._with_depth(images, solution, matches)
+        return self._with_depth(features, images, solution, matches)
 
     def _describe(
         self, images: Float32, maps: Iterable[PixelMap], progress: Progress
@@ -91,11 +95,10 @@ class TinyModel(nn.Module):
         self, features: list[Features], pairs: list[tuple[int, int]], progress: Progress
     ) -> Matches:
         xy, confidence, offsets = [], [], [0]
+        chosen = [candidates(f) for f in features]
         with progress.task("match pairs", len(pairs)) as task:
             for i, j in pairs:
-                points, trust = match_pair(
-                    self.backbone, features[i], features[j], most=_MOST_MATCHES
-                )
+                points, trust = match_pair(self.backbone, chosen[i], chosen[j], most=_MOST_MATCHES)
                 xy.append(points.cpu().numpy())
                 confidence.append(trust.cpu().numpy())
                 offsets.append(offsets[-1] + len(points))
@@ -107,21 +110,19 @@ class TinyModel(nn.Module):
             confidence=np.concatenate(confidence) if xy else np.empty(0, np.float32),
         )
 
-    def _with_depth(self, images: Float32, solution: Solution, matches: Matches) -> Predictions:
+    def _with_depth(
+        self, features: list[Features], images: Float32, solution: Solution, matches: Matches
+    ) -> Predictions:
         frames, _, height, width = images.shape
         small = _multiple(height / _DEPTH_SCALE), _multiple(width / _DEPTH_SCALE)
         rows, columns = small[0] // COARSE, small[1] // COARSE
         sparse = sparse_depths(solution, frames, height, width, rows, columns)
         solution, sparse = normalize_scale(solution, sparse)
-        device = next(self.parameters()).device
-        lateral = []
-        for image in images:
-            batch = torch.as_tensor(image, device=device)[None]
-            batch = nn.functional.interpolate(batch, small, mode="bilinear", antialias=True)
-            lateral.append(self.backbone(batch).lateral)
-        log_depth, log_error = self.depth_head(
-            torch.cat(lateral), torch.as_tensor(sparse, device=device).log()
-        )
+        log_sparse = torch.as_tensor(sparse, device=next(self.parameters()).device).log()
+        lateral = [nn.functional.adaptive_avg_pool2d(f.lateral, (rows, columns)) for f in features]
+        groups = [slice(k, k + _DEPTH_GROUP) for k in range(0, frames, _DEPTH_GROUP)]
+        parts = [self.depth_head(torch.cat(lateral[g]), log_sparse[g]) for g in groups]
+        log_depth, log_error = (torch.cat(maps) for maps in zip(*parts, strict=True))
         full = nn.functional.interpolate(
             torch.stack([log_depth, log_error], 1), (height, width), mode="bilinear"
         )
@@ -155,21 +156,30 @@ def _hide_padding(features: Features, pixel_map: PixelMap) -> Features:
 
 def _similarity(features: list[Features]) -> Float32:
     """How much of each frame is found in each other one, (S, S), from pooled descriptors."""
-    pooled = []
-    for f in features:
-        weight = f.matchable.sigmoid()[:, None]
-        mean = nn.functional.avg_pool2d(f.coarse * weight, 2, ceil_mode=True)
-        pooled.append(nn.functional.normalize(mean.flatten(2)[0], dim=0))
-    result = np.zeros((len(features), len(features)), np.float32)
-    for i, j in combinations(range(len(features)), 2):
-        cosine = pooled[i].T @ pooled[j]
-        both = cosine.amax(1).square().mean() + cosine.amax(0).square().mean()
-        result[i, j] = result[j, i] = float(both) / 2
+    count = len(features)
+    pooled = torch.stack([_pooled(f) for f in features])  # (S, n, D)
+    result = np.zeros((count, count), np.float32)
+    for i in range(count - 1):
+        cosine = pooled[i] @ pooled[i + 1 :].flatten(0, 1).T
+        cosine = cosine.view(len(cosine), count - i - 1, -1)
+        both = cosine.amax(2).square().mean(0) + cosine.amax(0).square().mean(1)
+        result[i, i + 1 :] = result[i + 1 :, i] = both.cpu().numpy() / 2
     return result
 
 
+def _pooled(features: Features) -> torch.Tensor:
+    """Descriptors of the most matchable 2 × 2 coarse cells, (n, D)."""
+    weight = features.matchable.sigmoid()[:, None]
+    mean = nn.functional.avg_pool2d(features.coarse * weight, 2, ceil_mode=True).flatten(2)[0].T
+    trust = nn.functional.avg_pool2d(weight, 2, ceil_mode=True).flatten()
+    chosen = trust.topk(min(_POOLED_CELLS, len(trust))).indices
+    return nn.functional.normalize(mean[chosen], dim=1)
+
+
 def choose_pairs(similarity: Float32) -> list[tuple[int, int]]:
-    """Choose which pairs to match: all of a few frames, else each frame's most similar ones.
+    """Choose which pairs to match: all of a few frames, else some of each frame's most similar.
+
+    A spanning tree of the most similar pairs keeps the graph in one piece.
 
     Args:
         similarity: (S, S).
@@ -180,8 +190,11 @@ def choose_pairs(similarity: Float32) -> list[tuple[int, int]]:
     count = len(similarity)
     if count <= _ALL_PAIRS_UP_TO:
         return list(combinations(range(count), 2))
-    off_diagonal: Float64 = similarity.astype(np.float64)
-    np.fill_diagonal(off_diagonal, -np.inf)
-    nearest = np.argsort(-off_diagonal, axis=1, kind="stable")[:, :_NEIGHBORS]
-    pairs = {(min(i, int(j)), max(i, int(j))) for i in range(count) for j in nearest[i]}
-    return sorted(pairs)
+    unlike: Float64 = similarity.max() + 1.0 - similarity.astype(np.float64)
+    np.fill_diagonal(unlike, np.inf)
+    nearest = np.argsort(unlike, axis=1, kind="stable")[:, _RANKS]
+    np.fill_diagonal(unlike, 0.0)  # for SciPy: no edge
+    tree = minimum_spanning_tree(unlike).tocoo()
+    linked = [(i, int(j)) for i in range(count) for j in nearest[i]]
+    linked += zip(tree.row.tolist(), tree.col.tolist(), strict=True)
+    return sorted({(min(pair), max(pair)) for pair in linked})

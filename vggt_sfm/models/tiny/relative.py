@@ -13,6 +13,7 @@ MIN_MATCHES = 12
 _THRESHOLD_PX = 1.5
 _CONFIDENCE = 0.9999
 _MAX_ITERATIONS = 2000
+_FARTHEST = 50.0  # baselines; beyond, matches say nothing about the direction
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -91,9 +92,7 @@ def relative_pose(
     good = mask.ravel().astype(bool)
     if good.sum() < MIN_MATCHES:
         return None
-    _, turn, t, front = cv2.recoverPose(E, rays_i[good], rays_j[good], np.eye(3))
-    R = np.asarray(turn, np.float64)
-    inside = front.ravel() > 0
+    R, t, inside = _decompose(np.asarray(E, np.float64), rays_i[good], rays_j[good])
     if inside.sum() < MIN_MATCHES:
         return None
     rows = np.flatnonzero(good)[inside]
@@ -101,11 +100,28 @@ def relative_pose(
         i=i,
         j=j,
         rotation=R,
-        direction=t.ravel() / np.linalg.norm(t),
+        direction=t,
         xy=xy[rows].astype(np.float64),
         confidence=confidence[rows].astype(np.float64),
         parallax_deg=float(np.median(ray_angles_deg(rays_i[rows], rays_j[rows], R))),
     )
+
+
+def _decompose(E: Float64, rays_i: Float64, rays_j: Float64) -> tuple[Float64, Float64, Bool]:
+    """The pose behind an essential matrix that puts most matches in front of both cameras.
+
+    Returns:
+        (3, 3) rotation, (3,) unit translation, and (n,) which matches it puts in front.
+    """
+    first, second, shift = cv2.decomposeEssentialMat(E)
+    t = np.asarray(shift, np.float64).ravel()
+    poses = [(np.asarray(R, np.float64), sign * t) for R in (first, second) for sign in (1, -1)]
+    inside = []
+    for R, direction in poses:
+        z_i, z_j = two_view_depths(rays_i, rays_j, R, direction)
+        inside.append((z_i > 0) & (z_j > 0) & (z_i < _FARTHEST) & (z_j < _FARTHEST))
+    best = int(np.argmax([count.sum() for count in inside]))
+    return *poses[best], inside[best]
 
 
 def normalized(xy: Float64 | Float32, K: Float64) -> Float64:

@@ -17,6 +17,7 @@ from vggt_sfm.models.tiny.joining import (
     main_component,
 )
 from vggt_sfm.models.tiny.network import COARSE
+from vggt_sfm.models.tiny.polish import polish
 from vggt_sfm.models.tiny.relative import (
     Edge,
     fundamental_matrix,
@@ -30,7 +31,7 @@ from vggt_sfm.scene import Matches, Scene
 MIN_EDGE_MATCHES = 20
 _MAX_ROTATION_RESIDUAL_DEG = 12.0
 _MIN_RAY_ANGLE_DEG = 0.6
-_FOCAL_PAIRS = 120
+_FOCAL_PAIRS = 80
 _FOCAL_THRESHOLD = 1.5e-3  # of the longer side
 
 
@@ -59,6 +60,8 @@ def solve_cameras(matches: Matches, scene: Scene, similarity: Float32) -> Soluti
     if not edges:
         origin = ("matches: none, placed at the origin",) * frames
         return Solution(cam_from_world=poses, intrinsics=intrinsics, sources=origin, edges=())
+    known = np.array([frame.focal_prior_px is not None for frame in scene.frames])
+    edges, intrinsics = polish(edges, intrinsics, _cameras(scene), known)
     edges, rotations = _consistent_rotations(edges, frames)
     scales = edge_scales(_depths_by_frame(edges, intrinsics, frames), len(edges))
     edges, scales, measured = _reaching_edges(edges, scales)
@@ -91,8 +94,7 @@ def estimate_intrinsics(matches: Matches, scene: Scene) -> Float64:
 
 def _focal_ratios(matches: Matches, scene: Scene) -> Float64:
     """Focal length over the longer side of each frame, (S,), from pairs with many matches."""
-    keys = [frame.camera_key for frame in scene.frames]
-    camera_of = [sorted(set(keys)).index(key) for key in keys]
+    camera_of = _cameras(scene)
     counts = np.diff(matches.offsets)
     strongest = np.argsort(-counts, kind="stable")[:_FOCAL_PAIRS]
     pairs = []
@@ -122,7 +124,14 @@ def _focal_ratios(matches: Matches, scene: Scene) -> Float64:
                 center_j=centers[1],
             )
         )
-    return focal_ratios(pairs, len(set(keys)))[camera_of]
+    return focal_ratios(pairs, max(camera_of) + 1)[camera_of]
+
+
+def _cameras(scene: Scene) -> list[int]:
+    """The number of each frame's camera, from 0."""
+    keys = [frame.camera_key for frame in scene.frames]
+    number = {key: n for n, key in enumerate(sorted(set(keys)))}
+    return [number[key] for key in keys]
 
 
 def _edges(matches: Matches, intrinsics: Float64) -> list[Edge]:

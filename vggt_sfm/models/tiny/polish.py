@@ -1,0 +1,131 @@
+"""Least squares over all verified pairs at once: their relative poses and the focal lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from vggt_sfm._checks import Bool, Float64
+from vggt_sfm.models.tiny.relative import Edge, normalized, ray_angles_deg
+
+_ROUNDS = 8
+_SCALE_PX = 0.5  # where the influence of a match begins to fall
+_POSE = 5  # parameters of a relative pose: rotation, direction on the sphere
+_STEP = 1e-6
+_MAX_LOG_STEP = 0.2
+_LOG_SPREAD = 0.3  # how far the first estimates of focal lengths may be off
+
+
+def polish(
+    edges: Sequence[Edge], intrinsics: Float64, cameras: Sequence[int], known: Bool
+) -> tuple[list[Edge], Float64]:
+    """Minimise the distances of all matches from their epipolar lines.
+
+    Args:
+        edges: Verified pairs.
+        intrinsics: (S, 3, 3) of the frames, network px.
+        cameras: S numbers from 0; frames of one camera share their correction.
+        known: (S,) whose focal length is fixed.
+
+    Returns:
+        The pairs with better poses, and better intrinsics.
+
+    Source: Gauss-Newton on Sampson distances with Cauchy weights; the poses are eliminated, as
+    in bundle adjustment. Hartley and Zisserman, "Multiple View Geometry", 11.4.3 and A6.3.
+    """
+    camera_of = np.asarray(cameras)
+    free = np.zeros(camera_of.max() + 1, bool)
+    free[camera_of[~known]] = True
+    log_focal, begun = np.zeros(len(free)), intrinsics
+    edges = list(edges)
+    for _ in range(_ROUNDS):
+        normal = np.diag(np.where(free, _LOG_SPREAD**-2, 1e12))
+        right = -log_focal * np.diag(normal)
+        systems = []
+        for e in edges:
+            square, gradient = _normal_equations(e, intrinsics)
+            back = np.linalg.solve(
+                square[:_POSE, :_POSE] + 1e-6 * np.trace(square) * np.eye(_POSE),
+                np.column_stack([square[:_POSE, _POSE:], gradient[:_POSE]]),
+            )
+            systems.append(back)
+            at = camera_of[[e.i, e.j]]
+            reduced = square[_POSE:, _POSE:] - square[_POSE:, :_POSE] @ back[:, :2]
+            np.add.at(normal, (at[:, None], at), reduced)
+            np.add.at(right, at, square[_POSE:, :_POSE] @ back[:, 2] - gradient[_POSE:])
+        step = np.linalg.solve(normal, right).clip(-_MAX_LOG_STEP, _MAX_LOG_STEP)
+        log_focal = log_focal + step
+        intrinsics = begun.copy()
+        intrinsics[:, [0, 1], [0, 1]] *= np.exp(log_focal)[camera_of][:, None]
+        for number, (e, back) in enumerate(zip(edges, systems, strict=True)):
+            change = -back[:, 2] - back[:, :2] @ step[camera_of[[e.i, e.j]]]
+            R, t = _moved(e, change)
+            edges[number] = replace(e, rotation=R, direction=t)
+    return [_with_parallax(e, intrinsics) for e in edges], intrinsics
+
+
+def _normal_equations(edge: Edge, intrinsics: Float64) -> tuple[Float64, Float64]:
+    """(7, 7) and (7,) in pose and both log focal lengths; residuals in units of their scale."""
+    x = normalized(edge.xy[:, :2], intrinsics[edge.i])
+    y = normalized(edge.xy[:, 2:], intrinsics[edge.j])
+    focal = intrinsics[[edge.i, edge.j], 0, 0] / _SCALE_PX
+    E = _skew(edge.direction) @ edge.rotation
+    residual, slope = _sampson(x, y, E, focal)
+    turns = [_skew(edge.direction) @ _skew(axis) @ edge.rotation for axis in np.eye(3)]
+    shifts = [_skew(side) @ edge.rotation for side in _sides(edge.direction)]
+    products = _homogeneous(y)[:, :, None] * _homogeneous(x)[:, None, :]  # of y' E x
+    # the slope of a residual changes too little with the pose to matter
+    pose = products.reshape(-1, 9) @ np.reshape([*turns, *shifts], (_POSE, 9)).T * slope[:, None]
+    grow = np.exp(_STEP)
+    focal_i = _sampson(x / grow, y, E, focal * [grow, 1])[0]
+    focal_j = _sampson(x, y / grow, E, focal * [1, grow])[0]
+    focals = (np.stack([focal_i, focal_j], 1) - residual[:, None]) / _STEP
+    jacobian = np.concatenate([pose, focals], 1)
+    weighted = jacobian / (1 + residual**2)[:, None]
+    return jacobian.T @ weighted, weighted.T @ residual
+
+
+def _moved(edge: Edge, change: Float64) -> tuple[Float64, Float64]:
+    """The edge's rotation and direction after a (5,) step."""
+    R = Rotation.from_rotvec(change[:3]).as_matrix() @ edge.rotation
+    t = edge.direction + change[3:] @ _sides(edge.direction)
+    return R, t / np.linalg.norm(t)
+
+
+def _sides(t: Float64) -> Float64:
+    """(2, 3) unit vectors at right angles to a unit vector and to each other."""
+    side = _skew(t)[np.argmin(np.abs(t))]
+    side = side / np.linalg.norm(side)
+    return np.stack([side, _skew(t) @ side])
+
+
+def _skew(v: Float64) -> Float64:
+    """The matrix of the cross product with a (3,) vector."""
+    return np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
+
+
+def _homogeneous(rays: Float64) -> Float64:
+    return np.concatenate([rays, np.ones((len(rays), 1))], axis=1)
+
+
+def _sampson(x: Float64, y: Float64, E: Float64, focal: Float64) -> tuple[Float64, Float64]:
+    """Distances of (n, 2) matched rays from their epipolar lines.
+
+    Returns:
+        (n,) signed distances in the unit of ``focal``, and (n,) what ``y' E x`` is multiplied by.
+    """
+    line = x @ E[:, :2].T + E[:, 2]
+    other = (y @ E[:2, :2] + E[2, :2]) / focal[0]
+    product = np.einsum("nk,nk->n", y, line[:, :2]) + line[:, 2]
+    line = line[:, :2] / focal[1]
+    slope = 1 / np.sqrt((line**2).sum(1) + (other**2).sum(1) + 1e-18)
+    return product * slope, slope
+
+
+def _with_parallax(edge: Edge, intrinsics: Float64) -> Edge:
+    x = normalized(edge.xy[:, :2], intrinsics[edge.i])
+    y = normalized(edge.xy[:, 2:], intrinsics[edge.j])
+    return replace(edge, parallax_deg=float(np.median(ray_angles_deg(x, y, edge.rotation))))
