@@ -23,13 +23,13 @@ def given(config: ReconstructConfig, camera: pycolmap.Camera) -> ReconstructConf
     if "camera_params" not in {field.name for field in fields(SeedConfig)}:
         return None
     values: dict[str, Any] = {"camera_model": camera.model.name, "camera_params": params(camera)}
-    adjusting = replace(config.adjust, refine_focal=False, refine_distortion=False)
+    adjusting = replace(config.adjust, refine_focal=False, refine_distortion="no")
     return replace(config, seed=replace(config.seed, **values), adjust=adjusting)
 
 
 def free_principal_point(config: ReconstructConfig, camera: pycolmap.Camera) -> ReconstructConfig:
     """As self-calibrated, and the principal point by the photographs too."""
-    return replace(config, adjust=replace(config.adjust, refine_principal_point=True))
+    return replace(config, adjust=replace(config.adjust, refine_principal_point="yes"))
 
 
 Ours = Callable[[ReconstructConfig, pycolmap.Camera], ReconstructConfig | None]

@@ -13,25 +13,30 @@ from vggt_sfm._checks import Bool, Int64
 from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.ba.bundle import Bundle, focal_lengths, measure, read_bundle, write_bundle
 from vggt_sfm.ba.config import BundleConfig
+from vggt_sfm.ba.covariance import PoseSigma, pose_sigmas
 from vggt_sfm.ba.gauge import align
-from vggt_sfm.ba.report import BundleReport, ImageReport, RoundReport
-from vggt_sfm.ba.rounds import Rounds
+from vggt_sfm.ba.report import BundleReport, ImageReport
+from vggt_sfm.ba.rounds import Rounds, without_zero_distortion
 from vggt_sfm.ba.selection import largest_component, with_two_views
+from vggt_sfm.ba.statuses import image_reports
 
 _logger = get_logger(__name__)
 
 _REFERENCE_WIDTH_PX = 518
 # A refined focal length may differ from its start by this factor at most.
 _MAX_FOCAL_CHANGE = 3.0
+# Principal points farther from their start, of the longer side, and distortions larger than this
+# are no camera's but a scene's that does not determine them.
+_MAX_CENTER_CHANGE = 0.15
+_MAX_DISTORTION = 1.0
 # An adjustment that explains fewer of its observations is not believed.
 _LEAST_INLIER_RATIO = 0.3
-# An image that keeps less than this share of what the median image keeps may be misplaced.
-_DOUBTFUL = 0.5
+_TOO_SMALL = "the scene is too small for its distance from the origin of the predicted world"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Outcome:
-    """What the verdict and the report are made from."""
+    """What the report is made from."""
 
     status: Literal["refined", "rejected", "skipped"]
     reason: str
@@ -39,7 +44,8 @@ class _Outcome:
     """In the world of the seed."""
     refined: Bool  # (S,) images that were adjusted and keep enough observations
     kept: Bool  # (M,) observations of the returned model
-    rounds: tuple[RoundReport, ...] = ()
+    connected: Bool  # (S,) images that tracks tie together with the others
+    rounds: Rounds | None = None
     inlier_ratios: tuple[float, float] = (0.0, 0.0)
     """Before and after."""
 
@@ -64,25 +70,14 @@ def adjust(
     started = time.monotonic()
     seed = read_bundle(reconstruction)
     outcome = _adjust(seed, config, progress)
+    sigmas: dict[int, PoseSigma] = {}
     if outcome.status == "refined":
         result = write_bundle(outcome.bundle, reconstruction, outcome.kept)
+        sigmas = _sigmas(result, seed, outcome)
     else:
         result = pycolmap.Reconstruction(reconstruction)
         result.update_point_3d_errors()
-    report = BundleReport(
-        status=outcome.status,
-        reason=outcome.reason,
-        images=_image_reports(seed, outcome),
-        rounds=outcome.rounds,
-        inlier_ratio_before=outcome.inlier_ratios[0],
-        inlier_ratio_after=outcome.inlier_ratios[1],
-        mean_reprojection_error_px=(
-            result.compute_mean_reprojection_error() if result.num_points3D() else None
-        ),
-        focal_before_px=_median_focal(seed),
-        focal_after_px=_median_focal(outcome.bundle),
-        seconds=time.monotonic() - started,
-    )
+    report = _report(seed, outcome, result, sigmas, time.monotonic() - started)
     _logger.info(
         "adjust: %s%s; %d of %d images, %.1f %% of observations fit before, %.1f %% after",
         outcome.status,
@@ -102,6 +97,7 @@ def _adjust(seed: Bundle, config: BundleConfig, progress: Progress) -> _Outcome:
         bundle=seed,
         refined=np.zeros(len(seed.image_ids), bool),
         kept=np.ones(len(seed.xy), bool),
+        connected=np.zeros(len(seed.image_ids), bool),
     )
     if len(seed.image_ids) < 2:
         return replace(unchanged, reason="one image")
@@ -118,25 +114,39 @@ def _adjust(seed: Bundle, config: BundleConfig, progress: Progress) -> _Outcome:
     with progress.task("adjust", None) as task:
         rounds = Rounds(seed, candidates, px, config, task.advance)
         kept = rounds.run()
+    unchanged = replace(unchanged, connected=images)
     if not rounds.reports:
         return replace(unchanged, reason="the time was up before the first round")
     limit_px = config.max_error_px * px
     tried = replace(
         unchanged,
-        rounds=tuple(rounds.reports),
+        rounds=rounds,
         inlier_ratios=(
             float(np.mean(measure(seed)[0][candidates] <= limit_px)),
             float(np.mean(measure(rounds.bundle)[0][candidates] <= limit_px)),
         ),
     )
-    believable = _plausible_focal(seed, rounds.bundle)
+    believable = _plausible_cameras(seed, rounds.bundle)
     believable &= _count(seed.image_of[kept], len(images)) >= config.min_observations
     kept = with_two_views(seed, kept & believable[seed.image_of])
     refined: Bool = np.asarray(_count(seed.image_of[kept], len(images)) > 0)
     reason = _reason_to_reject(rounds, refined, tried.inlier_ratios)
     if reason:
         return replace(tried, status="rejected", reason=reason)
-    aligned = align(rounds.bundle, seed, refined, kept)
+    return _in_the_seeds_world(tried, seed, refined, kept, 1.01 * limit_px)
+
+
+def _in_the_seeds_world(
+    tried: _Outcome, seed: Bundle, refined: Bool, kept: Bool, limit_px: float
+) -> _Outcome:
+    """Accept an adjustment, if it survives the way back to the world of the seed."""
+    solved = tried.rounds.bundle if tried.rounds else seed
+    try:
+        aligned = align(without_zero_distortion(solved, seed), seed, refined, kept)
+    except ValueError:
+        return replace(tried, status="rejected", reason=_TOO_SMALL)
+    if not np.all(measure(aligned)[0][kept] <= limit_px):
+        return replace(tried, status="rejected", reason=_TOO_SMALL)
     poses = np.where(refined[:, None, None], aligned.cam_from_world, seed.cam_from_world)
     return replace(
         tried,
@@ -162,9 +172,20 @@ def _unusable_images(seed: Bundle) -> Bool:
     return bad
 
 
-def _plausible_focal(seed: Bundle, solved: Bundle) -> Bool:
+def _plausible_cameras(seed: Bundle, solved: Bundle) -> Bool:
+    """Mark the (S,) images whose refined intrinsics a real camera may have."""
     before, after = focal_lengths(seed), focal_lengths(solved)
-    return np.asarray((after < _MAX_FOCAL_CHANGE * before) & (after * _MAX_FOCAL_CHANGE > before))
+    plausible = (after < _MAX_FOCAL_CHANGE * before) & (after * _MAX_FOCAL_CHANGE > before)
+    for row, (old, new) in enumerate(zip(seed.cameras, solved.cameras, strict=True)):
+        moved = [
+            new.principal_point_x - old.principal_point_x,
+            new.principal_point_y - old.principal_point_y,
+        ]
+        extra = np.array(new.params)[list(new.extra_params_idxs())]
+        possible = np.abs(moved).max() <= _MAX_CENTER_CHANGE * max(old.width, old.height)
+        possible &= np.abs(extra).max(initial=0.0) <= _MAX_DISTORTION
+        plausible[seed.camera_of == row] &= bool(possible)
+    return np.asarray(plausible)
 
 
 def _finite_observations(seed: Bundle) -> Bool:
@@ -181,34 +202,66 @@ def _reason_to_reject(rounds: Rounds, refined: Bool, inlier_ratios: tuple[float,
     if not any(report.usable for report in rounds.reports):
         return "Ceres found no usable solution"
     if refined.sum() < 2:
-        return "fewer than two images kept enough observations and a plausible focal length"
+        return "fewer than two images kept enough observations and plausible intrinsics"
     if after < before:
         return f"it fits {after:.0%} of the observations, the prediction {before:.0%}"
     if after < _LEAST_INLIER_RATIO:
         return f"it fits only {after:.0%} of the observations"
+    verdict = rounds.verdict
+    if verdict is not None and verdict.gain < 0:
+        return (
+            f"tracks that were held out fit it no better than the prediction: median error "
+            f"{verdict.after_px:.2f} px instead of {verdict.before_px:.2f} px"
+        )
     return ""
 
 
-def _image_reports(seed: Bundle, outcome: _Outcome) -> tuple[ImageReport, ...]:
-    before = _count(seed.image_of, len(seed.names))
-    after = _count(seed.image_of[outcome.kept], len(seed.names))
-    share = after / np.maximum(before, 1)
-    typical = np.median(share[outcome.refined]) if outcome.refined.any() else 0.0
-    return tuple(
-        ImageReport(
-            name=name,
-            status=_image_status(bool(outcome.refined[s]), bool(share[s] < _DOUBTFUL * typical)),
-            observations=int(before[s]),
-            inliers=int(after[s]),
-        )
-        for s, name in enumerate(seed.names)
+def _sigmas(
+    model: pycolmap.Reconstruction, seed: Bundle, outcome: _Outcome
+) -> dict[int, PoseSigma]:
+    if outcome.rounds is None:
+        return {}
+    ids = seed.image_ids[outcome.refined].tolist()
+    return pose_sigmas(model, ids, outcome.rounds.noise_px, outcome.rounds.last_round)
+
+
+def _report(
+    seed: Bundle,
+    outcome: _Outcome,
+    result: pycolmap.Reconstruction,
+    sigmas: dict[int, PoseSigma],
+    seconds: float,
+) -> BundleReport:
+    verdict = outcome.rounds.verdict if outcome.rounds else None
+    images: tuple[ImageReport, ...] = image_reports(
+        seed,
+        kept=outcome.kept,
+        refined=outcome.refined,
+        connected=outcome.connected,
+        reason=outcome.reason,
+        sigmas=sigmas,
+    )
+    return BundleReport(
+        status=outcome.status,
+        reason=outcome.reason,
+        images=images,
+        rounds=tuple(outcome.rounds.reports) if outcome.rounds else (),
+        trials=verdict.trials if verdict else (),
+        held_out_before_px=verdict.before_px if verdict else None,
+        held_out_after_px=verdict.after_px if verdict else None,
+        inlier_ratio_before=outcome.inlier_ratios[0],
+        inlier_ratio_after=outcome.inlier_ratios[1],
+        mean_reprojection_error_px=_mean_error(result),
+        focal_before_px=_median_focal(seed),
+        focal_after_px=_median_focal(outcome.bundle),
+        seconds=seconds,
     )
 
 
-def _image_status(refined: bool, doubtful: bool) -> Literal["refined", "doubtful", "predicted"]:
-    if not refined:
-        return "predicted"
-    return "doubtful" if doubtful else "refined"
+def _mean_error(model: pycolmap.Reconstruction) -> float | None:
+    """Return pycolmap's mean; None without points, and with points that have no projection."""
+    error = model.compute_mean_reprojection_error() if model.num_points3D() else np.inf
+    return error if error < 1e6 else None
 
 
 def _count(rows: Int64, length: int) -> Int64:

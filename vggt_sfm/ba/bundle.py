@@ -90,6 +90,7 @@ def write_bundle(
     for row, camera in enumerate(bundle.cameras):
         for s in np.flatnonzero(bundle.camera_of == row)[:1]:
             camera_id = result.image(int(bundle.image_ids[s])).camera_id
+            result.camera(camera_id).model = camera.model
             result.camera(camera_id).params = list(camera.params)
     for image_id, pose in zip(bundle.image_ids.tolist(), bundle.cam_from_world, strict=True):
         # Only a write through the frame reaches the model: image.cam_from_world() is a copy.

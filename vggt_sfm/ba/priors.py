@@ -7,12 +7,14 @@ import numpy as np
 from vggt_sfm._checks import Bool
 from vggt_sfm.ba.bundle import Bundle, focal_lengths, measure
 from vggt_sfm.ba.solve import Priors
+from vggt_sfm.geometry.rigid import invert
 
 # What a predicted pose is trusted to where its tracks agree with it perfectly.
 _LEAST_SIGMA_RAD = float(np.radians(0.5))
 # A pose that agrees with its tracks no better than this has no say: near a bad start even a weak
 # prior was seen to hold images back.
 _LARGEST_SIGMA_RAD = float(np.radians(2.0))
+_SPREADS = 2.0  # times the mean distance of the cameras from their middle: at most, for lengths
 
 
 def make_priors(seed: Bundle, candidates: Bool, noise_px: float, *, poses: bool) -> Priors:
@@ -31,13 +33,16 @@ def make_priors(seed: Bundle, candidates: Bool, noise_px: float, *, poses: bool)
     focal = focal_lengths(seed)
     sigma = np.full(len(focal), np.inf)
     distance = np.ones(len(focal))
+    # A network errs by a share of what it can tell apart: near cameras of a far scene too.
+    centers = invert(seed.cam_from_world)[:, :, 3]
+    spread = _SPREADS * float(np.linalg.norm(centers - centers.mean(axis=0), axis=1).mean())
     for s in range(len(focal)):
         mine = candidates & (seed.image_of == s)
         if poses and mine.any():
             angle = np.arctan(np.median(error[mine]) / focal[s])
             if angle <= _LARGEST_SIGMA_RAD:
                 sigma[s] = max(angle, _LEAST_SIGMA_RAD)
-                distance[s] = np.median(np.abs(depth[mine]))
+                distance[s] = min(float(np.median(np.abs(depth[mine]))), spread)
     return Priors(
         cam_from_world=seed.cam_from_world,
         rotation_sigma_rad=sigma,

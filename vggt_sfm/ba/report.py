@@ -5,19 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+ImageStatus = Literal["refined", "registered", "predicted only", "rejected"]
+"""What holds an image's pose. refined: adjusted, and its observations agree with it. registered:
+in the model with observations, but as predicted, or adjusted with so few of its observations that
+it may be misplaced. predicted only: no track of the model sees it. rejected: its observations
+contradict the other images, it keeps its predicted pose and loses them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageReport:
     """What became of one image."""
 
     name: str
-    status: Literal["refined", "doubtful", "predicted"]
-    """``doubtful``: refined, but far fewer observations fit than in the other images;
-    ``predicted``: the pose is still the one from the network."""
+    status: ImageStatus
+    reason: str | None
+    """Why it was not refined."""
     observations: int
     """Observations of the image before the adjustment."""
     inliers: int
     """Observations in the returned model."""
+    rotation_sigma_deg: float | None = None
+    """Uncertainty of the rotation from noise of the tracks alone, relative to the first adjusted
+    image, degrees; None where it is not known."""
+    translation_sigma: float | None = None
+    """The same of the translation, scene units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialReport:
+    """What held-out tracks say of one choice of what is free."""
+
+    name: str
+    gain: float
+    """By how much it explains them better than the first choice, in log-likelihood."""
+    standard_error: float
+    """Of the gain."""
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +70,13 @@ class BundleReport:
     """Why it was rejected or skipped; empty when refined."""
     images: tuple[ImageReport, ...]
     rounds: tuple[RoundReport, ...]
+    trials: tuple[TrialReport, ...]
+    """What held-out tracks say of each choice of free intrinsics; empty without enough tracks."""
+    held_out_before_px: float | None
+    """Median error of held-out observations with predicted cameras and points fitted to them;
+    None without enough tracks."""
+    held_out_after_px: float | None
+    """The same with cameras that were adjusted without those tracks."""
     inlier_ratio_before: float
     """Share of all observations within the error threshold, 0 to 1."""
     inlier_ratio_after: float
@@ -60,4 +90,4 @@ class BundleReport:
     @property
     def num_refined(self) -> int:
         """Number of images whose pose was refined."""
-        return sum(image.status != "predicted" for image in self.images)
+        return sum(image.status == "refined" for image in self.images)

@@ -1,4 +1,4 @@
-"""The schedule: from a rough start to all tracks, with a tightening loss."""
+"""The schedule: from a rough start to all tracks, with a tightening loss and by evidence."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pycolmap
 
 from vggt_sfm._checks import Bool
 from vggt_sfm.ba.bundle import Bundle, measure
 from vggt_sfm.ba.config import BundleConfig
+from vggt_sfm.ba.evidence import Choice, Verdict, hold_out
 from vggt_sfm.ba.gauge import normalize
 from vggt_sfm.ba.priors import make_priors
 from vggt_sfm.ba.report import RoundReport
@@ -27,12 +29,12 @@ from vggt_sfm.ba.solve import DENSE_LIMIT, Round, solve
 # Focal lengths wait until poses are roughly right, or they would absorb their errors. Early solves
 # stop soon: the next one has another cost anyway.
 _EARLY_ROUNDS = (
-    Round(name="roughest", loss_px=100.0, max_iterations=40, tolerance=1e-5),
-    Round(name="rougher", loss_px=50.0, max_iterations=40, tolerance=1e-5),
-    Round(name="rough", loss_px=20.0, max_iterations=40, tolerance=1e-5),
-    Round(name="coarse", loss_px=10.0, max_iterations=40, tolerance=1e-5),
-    Round(name="focal", loss_px=5.0, max_iterations=40, tolerance=1e-5, refine_focal=True),
-    Round(name="tight", loss_px=1.5, max_iterations=40, tolerance=1e-5, refine_focal=True),
+    Round(name="roughest", loss_px=100.0, max_iterations=40, tolerance=1e-4),
+    Round(name="rougher", loss_px=50.0, max_iterations=40, tolerance=1e-4),
+    Round(name="rough", loss_px=20.0, max_iterations=40, tolerance=1e-4),
+    Round(name="coarse", loss_px=10.0, max_iterations=40, tolerance=1e-4),
+    Round(name="focal", loss_px=5.0, max_iterations=40, tolerance=1e-4, refine_focal=True),
+    Round(name="tight", loss_px=1.5, max_iterations=40, tolerance=1e-4, refine_focal=True),
 )
 # Where to enter the early rounds. A wide loss reaches farther and is more easily led astray, and
 # the entries rarely fail together: on real photos with starts 40 degrees off, the first alone
@@ -43,16 +45,20 @@ _ENTRIES = (2, 1, 0)
 _GOOD_SHARE = 0.8
 _GOOD_IMAGE = 0.6
 _POINTS_ROUND = Round(name="points", loss_px=1.5, max_iterations=10, refine_poses=False)
-_LAST_ROUND = Round(
-    name="all",
-    loss_px=1.0,
-    max_iterations=60,
-    refine_focal=True,
-    refine_principal_point=True,
-    refine_distortion=True,
-)
+_ALL_ROUND = Round(name="all", loss_px=1.0, max_iterations=40, tolerance=1e-4, refine_focal=True)
+_LAST_ROUND = Round(name="last", loss_px=1.0, max_iterations=40, tolerance=1e-5, refine_focal=True)
+# Of the noise, as far as it is known then: a loss this narrow listens to the exact observations
+# most, and freed intrinsics follow those instead of the coarse ones.
+_LAST_LOSS = 1.2
+_EVIDENCE_LOSS = 3.0
+_LAST_TRIES = 3
+_GREW = 1.01
+_MEDIAN_OF_RAYLEIGH = 1.1774  # of the length of 2D errors, in standard deviations
 # Tracks are never more exact than this, px at the reference width.
 _LEAST_NOISE_PX = 0.05
+_LEAST_IMAGES_A_CAMERA = 5  # for a principal point
+_FIRM = (0.1, 0.3)  # how much more than usual a prediction may be trusted
+_FEW_POINTS = 1000  # where that is tried: with more, predicted poses do not matter
 
 
 class Rounds:
@@ -82,19 +88,62 @@ class Rounds:
         self._on_iteration = on_iteration
         self._candidates = candidates
         self._num_images = int(images.sum())
-        self._seed = normalize(seed, images, points)
+        self._seed = with_distortion(normalize(seed, images, points), config)
         self._deadline = time.monotonic() + (config.max_seconds or np.inf)
         self._priors = make_priors(self._seed, candidates, px, poses=config.pose_prior)
         self.bundle = self._seed
         """The current state, in a world of its own."""
         self.reports: list[RoundReport] = []
+        self.verdict: Verdict | None = None
+        """What held-out tracks say; None where there were too few, or no time."""
+        self.noise_px = px
+        """Standard deviation of the good observations, image px."""
 
     def run(self) -> Bool:
         """Adjust; return the (M,) observations that are good in the end."""
         early = balanced_points(
             self.bundle, self._candidates, self._config.early_points or len(self.bundle.xyz)
         )
-        active = self._candidates & early[self.bundle.point_of]
+        self._solve_early(self._candidates & early[self.bundle.point_of])
+        late = self._candidates & ~early[self.bundle.point_of]
+        if late.any():
+            self.bundle = lift_points(self.bundle, self._seed, self._candidates, early)
+            self._solve(_POINTS_ROUND, late & self._in_front())
+        self._solve(_ALL_ROUND, self._good())
+        choice = self._choose()
+        loss_px = self._config.loss_px
+        if loss_px is None:
+            loss_px = _LAST_LOSS * self.noise_px / self._px
+        last = replace(
+            _LAST_ROUND,
+            loss_px=loss_px,
+            refine_distortion=choice.distortion,
+            refine_principal_point=choice.principal_point,
+        )
+        good = self._good()
+        for _ in range(_LAST_TRIES):
+            used = good
+            self._solve(last, used, choice.prior_scale)
+            good = self._good()
+            if good.sum() <= _GREW * used.sum():
+                break  # else freed intrinsics won observations that are worth another solve
+        self._set_noise(good)
+        return good
+
+    @property
+    def last_round(self) -> Round:
+        """What was free in the last round, for a covariance."""
+        choice = self.verdict.choice if self.verdict else Choice()
+        return replace(
+            _LAST_ROUND,
+            loss_px=_EVIDENCE_LOSS * self.noise_px,
+            refine_focal=self._refines_focal(),
+            refine_distortion=choice.distortion,
+            refine_principal_point=choice.principal_point,
+        )
+
+    def _solve_early(self, active: Bool) -> None:
+        """Solve on a balanced part of the tracks, from several entries where one is not enough."""
         attempts: list[tuple[int, Bundle]] = []
         for entry in _ENTRIES:
             self.bundle = self._seed
@@ -105,35 +154,92 @@ class Rounds:
             if not self._leaves_misfits(active, fits):
                 break
         self.bundle = max(attempts, key=lambda attempt: attempt[0])[1]
-        late = self._candidates & ~early[self.bundle.point_of]
-        if late.any():
-            self.bundle = lift_points(self.bundle, self._seed, self._candidates, early)
-            self._solve(_POINTS_ROUND, late & self._in_front())
-        self._solve(replace(_LAST_ROUND, loss_px=self._config.loss_px), self._good())
-        return self._good()
 
-    def _solve(self, step: Round, active: Bool) -> None:
-        """Solve one round, as far as the configuration, the scene and the time allow."""
+    def _choose(self) -> Choice:
+        """Let held-out tracks decide what is free in the end."""
         config = self._config
-        active = with_two_views(self.bundle, active)
+        good = self._good()
+        self._set_noise(good)
+        asked = Choice(
+            distortion=config.refine_distortion == "yes",
+            principal_point=config.refine_principal_point == "yes",
+        )
+        if not good.any() or time.monotonic() >= self._deadline:
+            return asked
+        choices = [asked]
+        if len(np.unique(self.bundle.point_of[good])) < _FEW_POINTS:
+            known = np.isfinite(self._priors.rotation_sigma_rad).any()
+            choices = [*(asked._replace(prior_scale=s) for s in _FIRM if known), asked]
+        free = [asked]
+        if config.refine_distortion == "auto" and self._num_images >= 3:
+            free += [choice._replace(distortion=True) for choice in free]
+        if config.refine_principal_point == "auto" and self._images_a_camera(good):
+            free += [choice._replace(principal_point=True) for choice in free]
+        choices += free[1:]
+        self.verdict = hold_out(
+            self.bundle,
+            self._seed,
+            good,
+            choices,
+            self.noise_px,
+            _EVIDENCE_LOSS * self.noise_px,
+            self._quiet_solve,
+            self._refines_focal(),
+        )
+        return self.verdict.choice if self.verdict else asked
+
+    def _images_a_camera(self, good: Bool) -> bool:
+        """Say whether every camera took enough images to tell its principal point."""
+        images = np.unique(self.bundle.image_of[good])
+        counts = np.bincount(self.bundle.camera_of[images])
+        return bool(counts[counts > 0].min() >= _LEAST_IMAGES_A_CAMERA)
+
+    def _set_noise(self, good: Bool) -> None:
+        if good.any():
+            error = float(np.median(measure(self.bundle)[0][good]))
+            self.noise_px = max(error / _MEDIAN_OF_RAYLEIGH, _LEAST_NOISE_PX * self._px)
+
+    def _refines_focal(self) -> bool:
+        # Two views fix a relative pose and leave the focal length to the noise.
+        return self._config.refine_focal and self._num_images >= 3
+
+    def _solve(self, step: Round, active: Bool, prior_scale: float = 1.0) -> None:
+        """Solve one round and keep its result."""
+        found = self._solved(
+            self.bundle, active, replace(step, loss_px=step.loss_px * self._px), prior_scale
+        )
+        if found is not None:
+            self.bundle, report = found
+            self.reports.append(report)
+
+    def _quiet_solve(self, bundle: Bundle, active: Bool, step: Round, prior_scale: float) -> Bundle:
+        """Solve beside the schedule."""
+        found = self._solved(bundle, active, step, prior_scale)
+        return bundle if found is None else found[0]
+
+    def _solved(
+        self, bundle: Bundle, active: Bool, step: Round, prior_scale: float
+    ) -> tuple[Bundle, RoundReport] | None:
+        """Solve as far as the configuration, the scene and the time allow."""
+        active = with_two_views(bundle, active)
         remaining = self._deadline - time.monotonic()
         if not active.any() or remaining <= 0:
-            return
+            return None
         options = replace(
             step,
-            loss_px=step.loss_px * self._px,
-            # Two views fix a relative pose and leave the focal length to the noise.
-            refine_focal=step.refine_focal and config.refine_focal and self._num_images >= 3,
-            refine_principal_point=step.refine_principal_point and config.refine_principal_point,
-            refine_distortion=step.refine_distortion and config.refine_distortion,
+            refine_focal=step.refine_focal and self._refines_focal(),
             threads=self._threads(),
             max_seconds=remaining if np.isfinite(remaining) else None,
         )
         # Priors weigh against the noise of the tracks, as far as it is known at this point.
-        noise_px = min(float(np.median(measure(self.bundle)[0][active])), self._px)
-        priors = replace(self._priors, noise_px=max(noise_px, _LEAST_NOISE_PX * self._px))
-        self.bundle, report = solve(self.bundle, active, options, priors, self._on_iteration)
-        self.reports.append(report)
+        noise_px = min(float(np.median(measure(bundle)[0][active])), self._px)
+        priors = replace(
+            self._priors,
+            noise_px=max(noise_px, _LEAST_NOISE_PX * self._px),
+            rotation_sigma_rad=self._priors.rotation_sigma_rad * prior_scale,
+            translation_sigma=self._priors.translation_sigma * prior_scale,
+        )
+        return solve(bundle, active, options, priors, self._on_iteration)
 
     def _threads(self) -> int:
         if self._config.threads is not None:
@@ -166,3 +272,34 @@ class Rounds:
             self._config.max_error_px * self._px,
             self._config.min_angle_deg,
         )
+
+
+def with_distortion(bundle: Bundle, config: BundleConfig) -> Bundle:
+    """Give simple pinhole cameras a radial term of zero where the photographs may have one."""
+    if config.refine_distortion == "no":
+        return bundle
+    cameras = []
+    for camera in bundle.cameras:
+        if camera.model == pycolmap.CameraModelId.SIMPLE_PINHOLE:
+            radial = pycolmap.Camera(
+                model="SIMPLE_RADIAL",
+                width=camera.width,
+                height=camera.height,
+                params=[*camera.params, 0.0],
+            )
+            radial.has_prior_focal_length = camera.has_prior_focal_length
+            cameras.append(radial)
+        else:
+            cameras.append(camera)
+    return replace(bundle, cameras=tuple(cameras))
+
+
+def without_zero_distortion(bundle: Bundle, like: Bundle) -> Bundle:
+    """Undo :func:`with_distortion` where the radial term stayed zero."""
+    cameras = [
+        pycolmap.Camera({**old.todict(), "params": new.params[: len(old.params)]})
+        if new.model != old.model and not new.params[len(old.params) :].any()
+        else new
+        for new, old in zip(bundle.cameras, like.cameras, strict=True)
+    ]
+    return replace(bundle, cameras=tuple(cameras))

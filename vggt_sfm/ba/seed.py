@@ -127,6 +127,15 @@ def _camera(
 ) -> pycolmap.Camera:
     """Return the shared camera of some frames: the median of what is predicted for them."""
     size = scene.frames[members[0]].size
+    if config.camera_params is not None:
+        given = pycolmap.Camera(
+            model=config.camera_model,
+            width=size.width,
+            height=size.height,
+            params=config.known_params(),
+        )
+        given.has_prior_focal_length = True
+        return given
     longer, names = max(size), [scene.frames[s].name for s in members]
     priors = [scene.frames[s].focal_prior_px or np.nan for s in members]
     known = [prior for prior in priors if _is_possible(prior / longer)]

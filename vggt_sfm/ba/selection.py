@@ -124,9 +124,9 @@ def lift_points(bundle: Bundle, seed: Bundle, active: Bool, moved: Bool) -> Bund
         lifted[rows] = (ray * (ratio * seed_depth[rows, None]) - pose[:, 3]) @ pose[:, :3]
     xyz = bundle.xyz.copy()
     rows = np.flatnonzero(np.isfinite(lifted).all(axis=1))
-    first = np.flatnonzero(np.diff(bundle.point_of[rows], prepend=-1))
-    for begin, end in zip(first.tolist(), [*first[1:].tolist(), len(rows)], strict=True):
-        xyz[bundle.point_of[rows[begin]]] = np.median(lifted[rows[begin:end]], axis=0)
+    for mine in np.split(rows, np.flatnonzero(np.diff(bundle.point_of[rows])) + 1):
+        if len(mine):
+            xyz[bundle.point_of[mine[0]]] = np.median(lifted[mine], axis=0)
     return replace(bundle, xyz=xyz)
 
 

@@ -82,14 +82,14 @@ def solve(
     model = _model(bundle, active, images, points)
     config = _config(model, options)
     adjuster = pycolmap.create_default_ceres_bundle_adjuster(
-        _adjustment_options(options), config, model
+        adjustment_options(options), config, model
     )
     problem = adjuster.problem
     alive = _add_priors(problem, model, images, options, priors)
     callback = _Callback(on_iteration)
     solver_options = _solver_options(options, len(images), callback)
     summary = pyceres.SolverSummary()
-    with _quiet_ceres():
+    with quiet_ceres():
         pyceres.solve(solver_options, problem, summary)
     usable = summary.IsSolutionUsable()
     report = RoundReport(
@@ -165,7 +165,8 @@ def _config(model: pycolmap.Reconstruction, options: Round) -> pycolmap.BundleAd
     return config
 
 
-def _adjustment_options(options: Round) -> pycolmap.BundleAdjustmentOptions:
+def adjustment_options(options: Round) -> pycolmap.BundleAdjustmentOptions:
+    """Return pycolmap's options for what a round may move, with a Cauchy loss."""
     adjustment = pycolmap.BundleAdjustmentOptions()
     adjustment.print_summary = False
     adjustment.refine_focal_length = options.refine_focal
@@ -262,7 +263,7 @@ def _read_back(
 
 
 @contextmanager
-def _quiet_ceres() -> Iterator[None]:
+def quiet_ceres() -> Iterator[None]:
     """Hold back warnings that Levenberg-Marquardt recovers from (each library has its own log)."""
     levels = pyceres.logging.minloglevel, pycolmap.logging.minloglevel
     pyceres.logging.minloglevel = pycolmap.logging.minloglevel = _GLOG_FATAL

@@ -27,7 +27,7 @@ _REFERENCE_WIDTH_PX = 518
 # By how much a position may be wrong before it is refined: the network's, px of its input, and
 # those of features, px of the photograph.
 _COARSE_REACH = 2.5
-_EXACT_REACH_PX = 1.0
+_EXACT_REACH_PX = 0.0
 
 
 def build_tracks(

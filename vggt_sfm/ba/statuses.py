@@ -1,0 +1,72 @@
+"""What became of each image, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from vggt_sfm._checks import Bool
+from vggt_sfm.ba.bundle import Bundle
+from vggt_sfm.ba.covariance import PoseSigma
+from vggt_sfm.ba.report import ImageReport, ImageStatus
+
+# An image that keeps less than this share of what the median image keeps may be misplaced.
+_DOUBTFUL = 0.5
+
+
+def image_reports(
+    seed: Bundle,
+    *,
+    kept: Bool,
+    refined: Bool,
+    connected: Bool,
+    reason: str,
+    sigmas: Mapping[int, PoseSigma],
+) -> tuple[ImageReport, ...]:
+    """Say for each image what holds it.
+
+    Args:
+        seed: The start.
+        kept: (M,) observations of the returned model.
+        refined: (S,) images that were adjusted; none where the adjustment was not accepted.
+        connected: (S,) images that tracks tie together with the largest part of the others.
+        reason: Why nothing was adjusted; empty if something was.
+        sigmas: Uncertainties by image id.
+    """
+    before = np.bincount(seed.image_of, minlength=len(seed.names))
+    after = np.bincount(seed.image_of[kept], minlength=len(seed.names))
+    share = after / np.maximum(before, 1)
+    typical = float(np.median(share[refined])) if refined.any() else 0.0
+    reports = []
+    for s, name in enumerate(seed.names):
+        status: ImageStatus = "refined"
+        why: str | None = None
+        if before[s] == 0:
+            status, why = "predicted only", "no verified match with another image"
+        elif not refined.any():
+            status, why = "registered", f"as predicted: {reason}"
+        elif not connected[s]:
+            status, why = "predicted only", "its tracks do not reach the other images"
+        elif not refined[s]:
+            status = "rejected"
+            why = f"its {before[s]} observations contradict the other images"
+        elif share[s] < _DOUBTFUL * typical:
+            status = "registered"
+            why = (
+                f"keeps {after[s]} of {before[s]} observations, far fewer than the others; it may "
+                "be misplaced"
+            )
+        sigma = sigmas.get(int(seed.image_ids[s]))
+        reports.append(
+            ImageReport(
+                name=name,
+                status=status,
+                reason=why,
+                observations=int(before[s]),
+                inliers=int(after[s]),
+                rotation_sigma_deg=sigma.rotation_deg if sigma else None,
+                translation_sigma=sigma.translation if sigma else None,
+            )
+        )
+    return tuple(reports)
