@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vggt_sfm._files import replacing
-from vggt_sfm.ba.report import BundleReport
+from vggt_sfm.ba.report import BundleReport, ImageStatus
 from vggt_sfm.io.plain import to_plain
 from vggt_sfm.pipelines.config import ReconstructConfig
 from vggt_sfm.pipelines.run import Run, StageRecord
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 RUN_FILE = "run.json"
 
-ImageStatus = Literal["refined", "doubtful", "feed-forward", "predicted only"]
 Status = Literal["adjusted", "feed-forward", "one image", "stopped", "unfinished", "failed"]
 
 
@@ -31,13 +30,18 @@ class ImageOutcome:
 
     name: str
     status: ImageStatus
-    """doubtful: adjusted, but it keeps far fewer observations than the others and may be misplaced.
-    feed-forward: as the network placed it, supported by tracks. predicted only: no track sees
-    the image, its camera is the network's word alone."""
+    """refined: adjusted, and its observations agree. registered: held by tracks, but as the network
+    placed it, or adjusted on little evidence. predicted only: no track of the model sees it.
+    rejected: its tracks contradict the other images; its camera is the network's word alone."""
     reason: str | None
     """Why it was not refined."""
     observations: int
     """Of points in the model."""
+    rotation_sigma_deg: float | None = None
+    """Uncertainty of the adjusted rotation from noise of the tracks, relative to the first adjusted
+    image, degrees."""
+    translation_sigma: float | None = None
+    """The same of the translation, scene units."""
     camera_source: str
     """What its camera started from."""
 
@@ -108,15 +112,10 @@ def image_outcomes(
     for frame, source in zip(scene.frames, predictions.camera_sources, strict=True):
         count = observations.get(frame.name, 0)
         image = images.get(frame.name)
-        status: ImageStatus = "feed-forward" if count else "predicted only"
+        status: ImageStatus = "registered" if count else "predicted only"
         why = reason
-        if image is not None and image.status == "refined":
-            status, why = "refined", None
-        elif image is not None and image.status == "doubtful":
-            kept = f"keeps {image.inliers} of {image.observations} observations"
-            status, why = "doubtful", f"{kept}, far fewer than the others; it may be misplaced"
-        elif count == 0 and image is not None and image.observations > 0:
-            why = f"its {image.observations} observations contradict the other images"
+        if image is not None:
+            status, why = image.status, image.reason
         elif count == 0 and len(scene.frames) > 1:
             why = "no verified match with another image"
         outcomes.append(
@@ -125,6 +124,8 @@ def image_outcomes(
                 status=status,
                 reason=why,
                 observations=count,
+                rotation_sigma_deg=image.rotation_sigma_deg if image else None,
+                translation_sigma=image.translation_sigma if image else None,
                 camera_source=source,
             )
         )
@@ -189,7 +190,8 @@ def strict_objection(report: RunReport) -> str | None:
     """Return what forbids the result under ``--strict``, if anything does."""
     if report.config.ba and report.status in ("feed-forward", "one image"):
         return f"{report.status}: {report.reason}"
-    unheld = [image.name for image in report.images if image.status == "predicted only"]
+    alone = ("predicted only", "rejected")
+    unheld = [image.name for image in report.images if image.status in alone]
     left_out = [*(entry.name for entry in report.skipped), *unheld]
     if left_out:
         return f"{len(left_out)} images left out or held by no track: {', '.join(left_out)}"

@@ -158,7 +158,7 @@ def test_rejected_adjustment_leaves_the_feed_forward_model(room: Path, tmp_path:
     assert result.report.status == "feed-forward"
     assert result.report.reason is not None
     assert result.report.reason.startswith("adjustment ")
-    assert {image.status for image in result.report.images} == {"feed-forward"}
+    assert {image.status for image in result.report.images} == {"registered"}
     reconstruct(room, tmp_path / "plain", NO_BA)
     assert _product(tmp_path / "out") == _product(tmp_path / "plain")
     assert _ran(reconstruct(room, tmp_path / "out", REJECTING)) == ["seed", "export"]
@@ -270,7 +270,7 @@ def test_database_is_another_source_and_known_by_its_content(room: Path, tmp_pat
     before = path.read_bytes()
     alone = reconstruct(room, tmp_path / "out", config)
     assert alone.report.num_points > 100
-    assert {image.status for image in alone.report.images} == {"feed-forward"}
+    assert {image.status for image in alone.report.images} == {"registered"}
     assert path.read_bytes() == before
     elsewhere = path.rename(tmp_path / "elsewhere.db")
     moved = replace(NO_BA, track=TrackConfig(database=elsewhere, sift=False))

@@ -13,15 +13,27 @@ from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.pipelines.report import image_outcomes
 
 
-def test_a_doubtful_image_was_adjusted_and_is_told_from_a_refined_one() -> None:
-    data = synthetic_scene(num_frames=4, num_points=60)
+def test_statuses_and_uncertainties_of_the_adjustment_are_passed_on() -> None:
+    data = synthetic_scene(num_frames=4, num_points=60, pixel_noise=0.3)
     seed = seed_reconstruction(data.scene, data.predictions, data.tracks, SeedConfig())
     model, bundle = adjust(seed, BundleConfig(), SilentProgress())
     assert [image.status for image in bundle.images] == ["refined"] * 4
-    images = (*bundle.images[:3], replace(bundle.images[3], status="doubtful", inliers=7))
+    images = (
+        *bundle.images[:3],
+        replace(bundle.images[3], status="rejected", reason="it contradicts", inliers=0),
+    )
     outcomes = image_outcomes(
         model, data.scene, data.predictions, replace(bundle, images=images), None
     )
-    assert [outcome.status for outcome in outcomes] == ["refined"] * 3 + ["doubtful"]
-    assert [outcome.reason for outcome in outcomes[:3]] == [None] * 3
-    assert str(outcomes[3].reason).startswith(f"keeps 7 of {images[3].observations} observations")
+    assert [outcome.status for outcome in outcomes] == ["refined"] * 3 + ["rejected"]
+    assert [outcome.reason for outcome in outcomes] == [None] * 3 + ["it contradicts"]
+    sigmas = [outcome.rotation_sigma_deg for outcome in outcomes]
+    assert sigmas[0] is None  # the others are relative to it
+    assert all(0 < (sigma or 0) < 1 for sigma in sigmas[1:])
+
+
+def test_without_an_adjustment_images_with_tracks_are_registered() -> None:
+    data = synthetic_scene(num_frames=3, num_points=60)
+    model = seed_reconstruction(data.scene, data.predictions, data.tracks, SeedConfig())
+    outcomes = image_outcomes(model, data.scene, data.predictions, None, "it is off")
+    assert [(o.status, o.reason) for o in outcomes] == [("registered", "it is off")] * 3

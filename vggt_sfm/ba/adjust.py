@@ -101,7 +101,9 @@ def _adjust(seed: Bundle, config: BundleConfig, progress: Progress) -> _Outcome:
     )
     if len(seed.image_ids) < 2:
         return replace(unchanged, reason="one image")
-    unusable = _unusable_images(seed)
+    unusable = _impossible_cameras(seed)
+    for name in np.array(seed.names)[unusable]:
+        _logger.warning("adjust: %s is left out: its predicted camera is not finite", name)
     usable = with_two_views(seed, ~unusable[seed.image_of] & _finite_observations(seed))
     if not usable.any():
         return replace(unchanged, reason="no track is seen by two usable images")
@@ -157,19 +159,17 @@ def _in_the_seeds_world(
     )
 
 
-def _unusable_images(seed: Bundle) -> Bool:
+def _impossible_cameras(seed: Bundle) -> Bool:
     """Mark the (S,) images whose pose or intrinsics Ceres could not start from."""
-    camera_is_bad = np.array(
+    camera_is_bad: Bool = np.array(
         [
             not np.isfinite(camera.params).all() or camera.mean_focal_length() <= 0
             for camera in seed.cameras
-        ]
+        ],
+        bool,
     )
     pose_is_good: Bool = np.asarray(np.isfinite(seed.cam_from_world).all(axis=(1, 2)))
-    bad: Bool = camera_is_bad[seed.camera_of] | ~pose_is_good
-    for name in np.array(seed.names)[bad]:
-        _logger.warning("adjust: %s is left out: its predicted camera is not finite", name)
-    return bad
+    return np.asarray(camera_is_bad[seed.camera_of] | ~pose_is_good, bool)
 
 
 def _plausible_cameras(seed: Bundle, solved: Bundle) -> Bool:
@@ -238,6 +238,7 @@ def _report(
         kept=outcome.kept,
         refined=outcome.refined,
         connected=outcome.connected,
+        impossible=_impossible_cameras(seed),
         reason=outcome.reason,
         sigmas=sigmas,
     )

@@ -57,7 +57,7 @@ _MEDIAN_OF_RAYLEIGH = 1.1774  # of the length of 2D errors, in standard deviatio
 # Tracks are never more exact than this, px at the reference width.
 _LEAST_NOISE_PX = 0.05
 _LEAST_IMAGES_A_CAMERA = 5  # for a principal point
-_FIRM = (0.1, 0.3)  # how much more than usual a prediction may be trusted
+_FIRM = (0.03, 0.1, 0.3)  # how much more than usual a prediction may be trusted
 _FEW_POINTS = 1000  # where that is tried: with more, predicted poses do not matter
 
 

@@ -21,6 +21,7 @@ def image_reports(
     kept: Bool,
     refined: Bool,
     connected: Bool,
+    impossible: Bool,
     reason: str,
     sigmas: Mapping[int, PoseSigma],
 ) -> tuple[ImageReport, ...]:
@@ -31,6 +32,7 @@ def image_reports(
         kept: (M,) observations of the returned model.
         refined: (S,) images that were adjusted; none where the adjustment was not accepted.
         connected: (S,) images that tracks tie together with the largest part of the others.
+        impossible: (S,) images whose predicted camera nothing can start from.
         reason: Why nothing was adjusted; empty if something was.
         sigmas: Uncertainties by image id.
     """
@@ -42,8 +44,11 @@ def image_reports(
     for s, name in enumerate(seed.names):
         status: ImageStatus = "refined"
         why: str | None = None
-        if before[s] == 0:
-            status, why = "predicted only", "no verified match with another image"
+        if impossible[s]:
+            status, why = "rejected", "its predicted camera is not a possible one"
+        elif before[s] == 0:
+            alone = "no verified match with another image" if len(seed.names) > 1 else reason
+            status, why = "predicted only", alone
         elif not refined.any():
             status, why = "registered", f"as predicted: {reason}"
         elif not connected[s]:
