@@ -11,7 +11,7 @@ from vggt_sfm.models.tiny.relative import Edge, relative_pose
 from vggt_sfm.training.scenes import look_at
 
 FOCALS = np.array([400.0, 520.0])
-CAMERAS = [0, 1, 0, 1, 0]
+CAMERAS = [0, 1, 0, 1, 0, 1]
 
 
 def intrinsics(focals: np.ndarray) -> np.ndarray:
@@ -23,7 +23,7 @@ def intrinsics(focals: np.ndarray) -> np.ndarray:
 def rough_edges(K: np.ndarray) -> tuple[list[Edge], np.ndarray]:
     """Edges estimated with wrong intrinsics from noisy true matches, and the true poses."""
     rng = np.random.default_rng(3)
-    turns = np.deg2rad(13 * np.arange(5))
+    turns = np.deg2rad(13 * np.arange(6))
     poses = [
         look_at(
             np.array([4 * np.sin(a), rng.uniform(-0.6, 0.6), -4 * np.cos(a)]),
@@ -36,8 +36,8 @@ def rough_edges(K: np.ndarray) -> tuple[list[Edge], np.ndarray]:
     true = intrinsics(FOCALS)
     seen = [project(world, pose, true[s])[0] for s, pose in enumerate(poses)]
     edges = []
-    for i in range(5):
-        for j in range(i + 1, 5):
+    for i in range(6):
+        for j in range(i + 1, 6):
             xy = np.concatenate([seen[i], seen[j]], 1)
             xy = (xy + rng.normal(0, 0.2, xy.shape)).astype(np.float32)
             edge = relative_pose(i, j, xy, np.ones(len(xy), np.float32), K[i], K[j])
@@ -55,7 +55,7 @@ def rotation_errors(edges: list[Edge], poses: np.ndarray) -> np.ndarray:
 def test_wrong_focal_lengths_are_corrected_with_the_poses() -> None:
     wrong = intrinsics(FOCALS * [1.08, 0.94])
     edges, poses = rough_edges(wrong)
-    better, K = polish(edges, wrong, CAMERAS, np.zeros(5, bool))
+    better, K = polish(edges, wrong, CAMERAS, np.zeros(6, bool))
     np.testing.assert_allclose(K[:, 0, 0], FOCALS[CAMERAS], rtol=0.015)
     np.testing.assert_array_equal(K[:, :2, 2], wrong[:, :2, 2])
     before, after = rotation_errors(edges, poses), rotation_errors(better, poses)
@@ -66,6 +66,14 @@ def test_wrong_focal_lengths_are_corrected_with_the_poses() -> None:
 def test_a_known_focal_length_stays() -> None:
     wrong = intrinsics(FOCALS * [1.0, 0.94])
     edges, _ = rough_edges(wrong)
-    _, K = polish(edges, wrong, CAMERAS, np.array([True, False, True, False, True]))
+    _, K = polish(edges, wrong, CAMERAS, np.array([True, False] * 3))
     np.testing.assert_allclose(K[[0, 2, 4], 0, 0], FOCALS[0], rtol=1e-6)
-    np.testing.assert_allclose(K[[1, 3], 0, 0], FOCALS[1], rtol=0.015)
+    np.testing.assert_allclose(K[[1, 3, 5], 0, 0], FOCALS[1], rtol=0.015)
+
+
+def test_cameras_of_single_frames_keep_their_focal_lengths() -> None:
+    wrong = intrinsics(FOCALS * [1.08, 0.94])
+    edges, _ = rough_edges(wrong)
+    same, K = polish(edges, wrong, range(6), np.zeros(6, bool))
+    assert same == edges
+    np.testing.assert_allclose(K, wrong, rtol=1e-6)

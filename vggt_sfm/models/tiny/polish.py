@@ -16,6 +16,7 @@ _SCALE_PX = 0.5  # where the influence of a match begins to fall
 _POSE = 5  # parameters of a relative pose: rotation, direction on the sphere
 _STEP = 1e-6
 _MAX_LOG_STEP = 0.2
+_LEAST_FRAMES = 3
 _LOG_SPREAD = 0.3  # how far the first estimates of focal lengths may be off
 
 
@@ -28,7 +29,8 @@ def polish(
         edges: Verified pairs.
         intrinsics: (S, 3, 3) of the frames, network px.
         cameras: S numbers from 0; frames of one camera share their correction.
-        known: (S,) whose focal length is fixed.
+        known: (S,) whose focal length is fixed. A camera with very few frames keeps its first
+            estimate too, and its pairs are left alone: wrong ones would carry both away.
 
     Returns:
         The pairs with better poses, and better intrinsics.
@@ -37,11 +39,12 @@ def polish(
     in bundle adjustment. Hartley and Zisserman, "Multiple View Geometry", 11.4.3 and A6.3.
     """
     camera_of = np.asarray(cameras)
-    free = np.zeros(camera_of.max() + 1, bool)
-    free[camera_of[~known]] = True
+    free = np.bincount(camera_of[~known], minlength=camera_of.max() + 1) >= _LEAST_FRAMES
+    sure = known | free[camera_of]
+    left = [e for e in edges if not (sure[e.i] and sure[e.j])]
+    edges = [e for e in edges if sure[e.i] and sure[e.j]]
     log_focal, begun = np.zeros(len(free)), intrinsics
-    edges = list(edges)
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if edges else 0):
         normal = np.diag(np.where(free, _LOG_SPREAD**-2, 1e12))
         right = -log_focal * np.diag(normal)
         systems = []
@@ -64,7 +67,7 @@ def polish(
             change = -back[:, 2] - back[:, :2] @ step[camera_of[[e.i, e.j]]]
             R, t = _moved(e, change)
             edges[number] = replace(e, rotation=R, direction=t)
-    return [_with_parallax(e, intrinsics) for e in edges], intrinsics
+    return [_with_parallax(e, intrinsics) for e in edges] + left, intrinsics
 
 
 def _normal_equations(edge: Edge, intrinsics: Float64) -> tuple[Float64, Float64]:
