@@ -88,8 +88,10 @@ class Case:
 _RARE = {"order": 0.1, "pose": 0.6, "focal": 0.8, "bundle.max_seconds": 0.3}
 # What makes a scene small or large, or is one of several good ways; so are most options.
 _HARMLESS = ("images", "tracks", "camera_keys", "camera_model")
-_BUNDLE_NUMBERS: Choices = {
-    "loss_px": (1.0, 1e-6, 0.1, 10.0, 1e6),
+_BUNDLE_OPTIONS: Choices = {
+    "refine_distortion": ("auto", "yes", "no"),
+    "refine_principal_point": ("auto", "yes", "no"),
+    "loss_px": (None, 1.0, 1e-6, 0.1, 10.0, 1e6),
     "max_error_px": (4.0, 1e-6, 0.5, 50.0, 1e9),
     "min_angle_deg": (1.0, 0.0, 5.0, 90.0),
     "early_points": (300, 0, 1, 10),
@@ -108,7 +110,7 @@ def choices() -> Choices:
         for entry in fields(config):
             if entry.type == "bool":
                 table[f"{group}.{entry.name}"] = (entry.default, not entry.default)
-    return table | {f"bundle.{name}": values for name, values in _BUNDLE_NUMBERS.items()}
+    return table | {f"bundle.{name}": values for name, values in _BUNDLE_OPTIONS.items()}
 
 
 def make_case(seed: int, values: dict[str, Any]) -> Case:

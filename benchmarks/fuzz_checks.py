@@ -161,7 +161,7 @@ def _promise_faults(
     before, after = poses_by_name(seed), poses_by_name(adjusted)
     for image in report.images:
         name = image.name
-        if image.status == "predicted" and not np.allclose(
+        if image.status in ("predicted only", "rejected") and not np.allclose(
             after[name], before[name], rtol=1e-9, atol=1e-12
         ):
             yield "a predicted pose was moved"
@@ -191,7 +191,7 @@ def report_faults(report: BundleReport, model: pycolmap.Reconstruction, scene: S
         faults.append("report: other images than the scene's")
     elif any(image.status not in _IMAGE_STATUSES for image in report.images):
         faults.append("report: an unknown status of an image")
-    elif (report.num_refined >= 2) != (report.status == "refined"):
+    elif (report.num_refined > 0) != (report.status == "refined"):
         faults.append(f"report: {report.status} with {report.num_refined} refined images")
     if sum(image.inliers for image in report.images) != model.compute_num_observations():
         faults.append("report: other observations than the model's")

@@ -158,7 +158,8 @@ def _observations(
         xy = np.round(xy / size) * size
     elif kind == "one pixel":
         xy = size / 2
-    return Observations(track.astype(np.int64), frame.astype(np.int64), xy)
+    source = np.zeros(len(xy), np.uint8)
+    return Observations(track.astype(np.int64), frame.astype(np.int64), xy, source)
 
 
 def _tracks(

@@ -16,7 +16,9 @@ from vggt_sfm.ba.report import TrialReport
 from vggt_sfm.ba.selection import balanced_points, with_two_views
 from vggt_sfm.ba.solve import Round
 
-_TRACKS_AN_IMAGE = 500  # take part; more say the same at a higher price
+# How many tracks take part: in all, and of each image. More say the same at a higher price.
+_TRACKS = 6000
+_TRACKS_AN_IMAGE = (100, 500)
 _LEAST_TRACKS = 24  # fewer say nothing
 _SEED = 0  # of the folds
 _MANY_TRACKS = 600  # from here on two folds; with few tracks, four, so that three quarters remain
@@ -97,7 +99,8 @@ def hold_out(
     Source: the rule of one standard error, Breiman et al., "Classification and Regression Trees",
     1984, section 3.4.3.
     """
-    chosen = balanced_points(bundle, good, _TRACKS_AN_IMAGE)
+    per_image = int(np.clip(_TRACKS / max(len(bundle.names), 1), *_TRACKS_AN_IMAGE))
+    chosen = balanced_points(bundle, good, per_image)
     active = good & chosen[bundle.point_of]
     tracks = np.unique(bundle.point_of[active])
     if len(tracks) < _LEAST_TRACKS:

@@ -34,7 +34,8 @@ def fit_points(bundle: Bundle, active: Bool, loss_px: float, iterations: int) ->
     moved, point = np.unique(bundle.point_of[rows], return_inverse=True)
     count, xyz = len(moved), bundle.xyz[moved]
     damping = np.full(count, _START_DAMPING)
-    error = _errors(bundle, rows, xyz[point])
+    by_image = _by_image(bundle, rows)
+    error = _errors(bundle, rows, by_image, xyz[point])
     cost = _costs(error, point, count, loss_px)
     for _ in range(iterations):
         J = _jacobians(bundle, rows, xyz[point])
@@ -44,7 +45,7 @@ def fit_points(bundle: Bundle, active: Bool, loss_px: float, iterations: int) ->
         diagonal = np.einsum("nii->ni", H)
         diagonal += damping[:, None] * diagonal + 1e-12 * (1 + diagonal.max(axis=1)[:, None])
         tried = xyz - np.linalg.solve(H, gradient[..., None])[..., 0]
-        new_error = _errors(bundle, rows, tried[point])
+        new_error = _errors(bundle, rows, by_image, tried[point])
         new_cost = _costs(new_error, point, count, loss_px)
         better = new_cost < cost
         xyz[better], cost[better] = tried[better], new_cost[better]
@@ -55,12 +56,20 @@ def fit_points(bundle: Bundle, active: Bool, loss_px: float, iterations: int) ->
     return replace(bundle, xyz=everywhere)
 
 
-def _errors(bundle: Bundle, rows: Int64, xyz: Float64) -> Float64:
+def _by_image(bundle: Bundle, rows: Int64) -> list[tuple[int, Int64]]:
+    """Return each image that the rows are of, and which of them."""
+    images, start = np.unique(bundle.image_of[rows], return_inverse=True)
+    order = np.argsort(start, kind="stable")
+    limits = np.flatnonzero(np.diff(start[order])) + 1
+    return list(zip(images.tolist(), np.split(order, limits), strict=True))
+
+
+def _errors(
+    bundle: Bundle, rows: Int64, by_image: list[tuple[int, Int64]], xyz: Float64
+) -> Float64:
     """Return the (m, 2) reprojection errors of (m, 3) points, px."""
     error = np.empty((len(rows), 2))
-    image = bundle.image_of[rows]
-    for s in np.unique(image).tolist():
-        mine = np.flatnonzero(image == s)
+    for s, mine in by_image:
         in_camera = transform_points(bundle.cam_from_world[s], xyz[mine])
         projected = bundle.cameras[bundle.camera_of[s]].img_from_cam(in_camera)
         error[mine] = projected - bundle.xy[rows[mine]]

@@ -31,8 +31,8 @@ from vggt_sfm.ba.solve import DENSE_LIMIT, Round, solve
 _EARLY_ROUNDS = (
     Round(name="roughest", loss_px=100.0, max_iterations=40, tolerance=1e-4),
     Round(name="rougher", loss_px=50.0, max_iterations=40, tolerance=1e-4),
-    Round(name="rough", loss_px=20.0, max_iterations=40, tolerance=1e-4),
-    Round(name="coarse", loss_px=10.0, max_iterations=40, tolerance=1e-4),
+    Round(name="rough", loss_px=20.0, max_iterations=40, tolerance=1e-3),
+    Round(name="coarse", loss_px=10.0, max_iterations=40, tolerance=1e-3),
     Round(name="focal", loss_px=5.0, max_iterations=40, tolerance=1e-4, refine_focal=True),
     Round(name="tight", loss_px=1.5, max_iterations=40, tolerance=1e-4, refine_focal=True),
 )
@@ -45,7 +45,7 @@ _ENTRIES = (2, 1, 0)
 _GOOD_SHARE = 0.8
 _GOOD_IMAGE = 0.6
 _POINTS_ROUND = Round(name="points", loss_px=1.5, max_iterations=10, refine_poses=False)
-_ALL_ROUND = Round(name="all", loss_px=1.0, max_iterations=40, tolerance=1e-4, refine_focal=True)
+_ALL_ROUND = Round(name="all", loss_px=1.0, max_iterations=10, tolerance=1e-4, refine_focal=True)
 _LAST_ROUND = Round(name="last", loss_px=1.0, max_iterations=40, tolerance=1e-5, refine_focal=True)
 # Of the noise, as far as it is known then: a loss this narrow listens to the exact observations
 # most, and freed intrinsics follow those instead of the coarse ones.

@@ -30,7 +30,7 @@ class TrackConfig:
     features at four times the cost. When not given, 0, and -1 where that found too little."""
     enough_points: int = 250
     """Where a quarter of the images have fewer matched points, images are doubled for SIFT."""
-    neighbors: int = 8
+    neighbors: int = 20
     """Images that each one is matched with where there are more than a dozen."""
     max_ratio: float = 0.8
     """Largest ratio of best to second-best SIFT distance, 0 to 1."""

@@ -11,8 +11,8 @@ from vggt_sfm.scene import Frame
 from vggt_sfm.tracking.linking import Observations
 from vggt_sfm.tracking.matches import VerifiedMatches, verified_matches
 
-_CELLS = 20  # along the longer side of an image
-_ENOUGH = 4  # points in a cell
+_CELLS = 12  # along the longer side of an image
+_ENOUGH = 2  # points in a cell
 
 
 def where_sparse(
