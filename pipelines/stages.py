@@ -117,7 +117,10 @@ def run_ingest(
     frames = separate_unknown_cameras(frames)
     mode = preprocessing.mode if config.preprocess == "auto" else config.preprocess
     pixel_maps = plan_pixel_maps(
-        [frame.size for frame in frames], mode, preprocessing.long_side, preprocessing.multiple
+        [frame.size for frame in frames],
+        mode,
+        preprocessing.for_frames(len(frames)),
+        preprocessing.multiple,
     )
     return Scene(frames=tuple(frames), pixel_maps=pixel_maps, skipped=tuple(skipped))
 

@@ -12,6 +12,10 @@ PointSource = Literal["depth", "point-head"]
 TrackPositions = Literal["auto", "on", "off"]
 EMBEDDED = "tiny"
 TINY_LONG_SIDE = 448
+# Many photographs overlap more than they need to: on 60 of 7-Scenes, 27 % fewer pixels cost 0.5
+# points of AUC@30, and 1 point after adjustment.
+TINY_LONG_SIDE_OF_MANY = 384
+MANY_FRAMES = 24
 TINY_STRIDE = 16  # image sides must be multiples of this
 
 
@@ -69,10 +73,17 @@ class Preprocessing(NamedTuple):
     mode: Literal["crop", "pad", "fit"]
     long_side: int
     multiple: int
+    long_side_of_many: int | None = None
+    """Of more than ``MANY_FRAMES`` photographs; None: the same."""
+
+    def for_frames(self, count: int) -> int:
+        """Return the long side for a number of photographs, px."""
+        of_many = self.long_side_of_many
+        return self.long_side if of_many is None or count <= MANY_FRAMES else of_many
 
 
 def model_preprocessing(config: PredictConfig) -> Preprocessing:
     """Return how the chosen model wants its images."""
     if config.weights is None and config.model in (None, EMBEDDED):
-        return Preprocessing("fit", TINY_LONG_SIDE, TINY_STRIDE)
+        return Preprocessing("fit", TINY_LONG_SIDE, TINY_STRIDE, TINY_LONG_SIDE_OF_MANY)
     return Preprocessing("crop", 518, 14)
