@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vggt_sfm._checks import Bool, Float64, UInt8
+from vggt_sfm._checks import Bool, Float64, Int64, UInt8
 from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.scene import Predictions, Scene, Tracks
 from vggt_sfm.tracking.config import TrackConfig
@@ -53,15 +53,7 @@ def build_tracks(
         Tracks of at least two views. Scenes without any match give zero tracks.
     """
     guidance = Guidance(scene, predictions)
-    score = covisibility(guidance, predictions)
-    sources = _sources(config, predictions, guidance, score, read_image)
-    found: list[VerifiedMatches] = []
-    for source in sources:
-        pairs = all_pairs(len(scene.frames))
-        if isinstance(source, GuidedSource):
-            pairs = choose_pairs(score, config.neighbors)
-        matches = source.match(scene, pairs, progress)
-        found.append(without_masked(matches, scene.frames, read_mask))
+    found = _found(config, scene, predictions, guidance, progress, read_image, read_mask)
     names = tuple(matches.source for matches in found)
     observations = _linked(config, scene, guidance, found, read_image, read_mask, progress)
     xyz = seed_points(scene, predictions, observations)
@@ -89,24 +81,30 @@ def build_tracks(
     )
 
 
-def _sources(
+def _found(
     config: TrackConfig,
+    scene: Scene,
     predictions: Predictions,
     guidance: Guidance,
-    covisibility: Float64,
+    progress: Progress,
     read_image: ReadImage,
-) -> list[MatchSource]:
-    """Return the sources that are on, the most exact first."""
-    sources: list[MatchSource] = []
+    read_mask: ReadMask,
+) -> list[VerifiedMatches]:
+    """Return the matches of the sources that are on, the most exact first."""
+    every = all_pairs(len(scene.frames))
+    wanted: list[tuple[MatchSource, Int64]] = []
     if config.database is not None:
-        sources.append(DatabaseSource(config, config.database))
+        wanted.append((DatabaseSource(config, config.database), every))
     if config.guided:
-        sources.append(GuidedSource(config, guidance, covisibility, read_image))
+        score = covisibility(guidance, predictions)
+        source = GuidedSource(config, guidance, score, read_image)
+        wanted.append((source, choose_pairs(score, config.neighbors)))
     if config.sift:
-        sources.append(SiftSource(config, read_image))
+        wanted.append((SiftSource(config, read_image), every))
     if config.predicted and predictions.matches is not None:
-        sources.append(PredictedSource(config, predictions.matches))
-    return sources
+        wanted.append((PredictedSource(config, predictions.matches), every))
+    found = [source.match(scene, pairs, progress) for source, pairs in wanted]
+    return [without_masked(matches, scene.frames, read_mask) for matches in found]
 
 
 def _linked(

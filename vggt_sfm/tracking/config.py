@@ -54,6 +54,8 @@ class TrackConfig:
             raise ValueError(
                 "TrackConfig: max_features and max_image_size must be >= 1, min_inliers >= 8"
             )
+        if self.neighbors < 1 or self.enough_points < 0:
+            raise ValueError("TrackConfig: neighbors must be >= 1, enough_points >= 0")
         if not 0 < self.max_ratio <= 1:
             raise ValueError(f"TrackConfig.max_ratio: {self.max_ratio} is not in (0, 1]")
         if min(self.max_error_px, self.merge_px) <= 0 or min(self.conflict_px, self.threads) < 0:

@@ -67,6 +67,7 @@ def extract_features(
             keypoints = pycolmap.keypoints_to_matrix(found)
             keypoints[:, 0] *= frame.size.width / bitmap.width
             keypoints[:, 1] *= frame.size.height / bitmap.height
+            keypoints[:, 2] *= max(frame.size) / max(bitmap.width, bitmap.height)
             positions, position_of = np.unique(keypoints[:, :2], axis=0, return_inverse=True)
             features.append(
                 Features(
@@ -90,6 +91,9 @@ def match_until_enough(
         config: May name the first octave; how many points are enough.
         frames: The photographs.
         match_at: Extracts and matches with a first octave.
+
+    Returns:
+        The matches that count.
     """
     if config.first_octave is not None:
         return match_at(config.first_octave)

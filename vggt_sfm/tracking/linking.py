@@ -84,12 +84,12 @@ def _joined(found: Sequence[VerifiedMatches], same_px: Float64) -> tuple[Verifie
         row_of.append(rows)
     joined: dict[tuple[int, int], list[Int64]] = {}
     for number, matches in enumerate(found):
-        for (i, j), rows in zip(matches.pairs.tolist(), matches.matches, strict=True):
-            both = [row_of[i][number][rows[:, 0]], row_of[j][number][rows[:, 1]]]
+        for (i, j), pair in zip(matches.pairs.tolist(), matches.matches, strict=True):
+            both = [row_of[i][number][pair[:, 0]], row_of[j][number][pair[:, 1]]]
             joined.setdefault((i, j), []).append(np.stack(both, axis=1))
-    distinct = {pair: np.unique(np.concatenate(rows), axis=0) for pair, rows in joined.items()}
-    matches = verified_matches("all", keypoints, distinct)
-    return matches, np.concatenate([np.empty(0, np.uint8), *sources])
+    distinct = {ij: np.unique(np.concatenate(parts), axis=0) for ij, parts in joined.items()}
+    source_of = np.concatenate([np.empty(0, np.uint8), *sources])
+    return verified_matches("all", keypoints, distinct), source_of
 
 
 def _rows_among(known: Float64, xy: Float64, same_px: float) -> tuple[Int64, Bool]:

@@ -59,7 +59,7 @@ def _epipolar_inliers(xy: tuple[Float64, Float64], max_error_px: float, seed: in
     options.confidence = _CONFIDENCE
     options.maxIterations = _MAX_TRIALS
     options.threshold = max_error_px
-    options.randomGeneratorState = seed
+    options.randomGeneratorState = seed % 2**31  # OpenCV's is an int of 32 bits
     options.loMethod = cv2.LOCAL_OPTIM_SIGMA
     options.score = cv2.SCORE_METHOD_MSAC
     options.sampler = cv2.SAMPLING_UNIFORM

@@ -134,7 +134,9 @@ def test_observations_that_are_nowhere_and_cameras_without_focal_length_give_no_
     xy = data.tracks.xy.copy()
     xy[data.tracks.track_index == 0] = np.nan
     xy[data.tracks.track_index == 1] = np.inf
-    observations = Observations(data.tracks.track_index, data.tracks.frame_index, xy)
+    observations = Observations(
+        data.tracks.track_index, data.tracks.frame_index, xy, np.zeros(len(xy), np.uint8)
+    )
     seeds = seed_points(data.scene, data.predictions, observations)
     assert np.isnan(seeds[:2]).all()
     assert np.isfinite(seeds[2:]).all()

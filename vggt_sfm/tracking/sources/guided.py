@@ -64,13 +64,14 @@ class GuidedSource:
 
         Args:
             scene: The frames, read at their full upright size.
-            pairs: (P, 2) frame indices, first < second.
+            pairs: (P, 2) frame indices, first < second. Images that they leave with few matches
+                are matched with others, too.
             progress: Counts images, then pairs.
 
         Returns:
             Verified matches of the pairs that have any.
         """
-        if not len(pairs):
+        if len(scene.frames) < 2:
             return verified_matches(self.name, [np.empty((0, 2))] * len(scene.frames), {})
         return match_until_enough(
             self._config,
@@ -139,12 +140,14 @@ class GuidedSource:
 
 def _similar_zoom(first: Features, second: Features, rows: Int64) -> Bool:
     """Mark (n,) matches whose change of scale is near the usual one of the pair."""
+    if not len(rows):
+        return np.empty(0, bool)
     zoom = np.log2(second.keypoints[rows[:, 1], 2] / first.keypoints[rows[:, 0], 2])
-    return np.asarray(np.abs(zoom - np.median(zoom)) <= _LARGEST_ZOOM) if len(rows) else zoom > 0
+    return np.asarray(np.abs(zoom - np.median(zoom)) <= _LARGEST_ZOOM)
 
 
 def unit_vectors(descriptors: UInt8) -> Float32:
     """Scale (K, D) descriptors to unit length."""
     values = descriptors.astype(np.float32)
     length = np.linalg.norm(values, axis=1, keepdims=True)
-    return values / np.maximum(length, 1)
+    return np.asarray(values / np.maximum(length, 1))
