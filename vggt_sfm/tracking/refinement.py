@@ -119,7 +119,8 @@ def _contrast(image: UInt8) -> UInt8:
     """Return (H, W) grey values with equal mean and spread everywhere."""
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)).astype(np.float32)
     grey -= cv2.blur(grey, (_CONTRAST_PX, _CONTRAST_PX))
-    spread = np.sqrt(cv2.blur(grey * grey, (_CONTRAST_PX, _CONTRAST_PX)))
+    # running sums leave a little less than nothing where all is black
+    spread = np.sqrt(np.maximum(cv2.blur(grey * grey, (_CONTRAST_PX, _CONTRAST_PX)), 0))
     # a floor of a few grey values, so that noise of blank walls does not become texture
     return np.asarray(np.clip(grey / (spread + 4) * 50 + 128, 0, 255).astype(np.uint8))
 
