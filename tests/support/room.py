@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import photos
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 from synthetic import plain_scene
 
 from vggt_sfm.scene import Frame, Matches, Predictions, Scene, Size
@@ -29,9 +30,17 @@ class Room(NamedTuple):
 
 
 @cache
-def room(count: int = 3) -> Room:
-    """Photographs of the room, with true cameras and depth at half their size."""
-    views = photos.views(count, *SIZE)
+def room(count: int = 3, roll_deg: float = 0.0) -> Room:
+    """Photographs of the room, with true cameras and depth at half their size.
+
+    Args:
+        count: Photographs.
+        roll_deg: By how much each is turned about its optical axis against the one before.
+    """
+    views = [
+        replace(view, cam_from_world=rolled(s * roll_deg) @ view.cam_from_world)
+        for s, view in enumerate(photos.views(count, *SIZE))
+    ]
     small = [replace(v, width=v.width // 2, height=v.height // 2, focal=v.focal / 2) for v in views]
     focal = views[0].focal / 2
     predictions = Predictions(
@@ -43,6 +52,11 @@ def room(count: int = 3) -> Room:
     )
     images = [photos.render(view) for view in views]
     return Room(views, images, plain_scene(count, SIZE), predictions)
+
+
+def rolled(angle_deg: float) -> Float64:
+    """A turn about the optical axis."""
+    return Rotation.from_euler("z", angle_deg, degrees=True).as_matrix()
 
 
 def network_matches(pairs: dict[tuple[int, int], tuple[Float64, Float64]]) -> Matches:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from vggt_sfm._checks import Bool, Float64, Int64, UInt8
@@ -11,7 +13,12 @@ from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.coverage import where_sparse, without_crowds
 from vggt_sfm.tracking.guidance import Guidance
 from vggt_sfm.tracking.linking import Observations, link
-from vggt_sfm.tracking.masks import ReadMask, on_usable_pixels, without_masked
+from vggt_sfm.tracking.masks import (
+    ReadMask,
+    on_usable_pixels,
+    usable_matches,
+    without_masked,
+)
 from vggt_sfm.tracking.matches import MatchSource, ReadImage, VerifiedMatches
 from vggt_sfm.tracking.pairs import all_pairs, choose_pairs, covisibility
 from vggt_sfm.tracking.refinement import refine_positions
@@ -52,33 +59,41 @@ def build_tracks(
     Returns:
         Tracks of at least two views. Scenes without any match give zero tracks.
     """
+    predictions = _usable(predictions, scene, read_mask)
     guidance = Guidance(scene, predictions)
     found = _found(config, scene, predictions, guidance, progress, read_image, read_mask)
-    names = tuple(matches.source for matches in found)
     observations = _linked(config, scene, guidance, found, read_image, read_mask, progress)
     xyz = seed_points(scene, predictions, observations)
     has_depth: Bool = np.asarray(np.isfinite(xyz).all(axis=1))
-    observations = _keep_tracks(observations, has_depth)
-    color = _colors(scene, observations, int(has_depth.sum()), read_image, progress)
+    observations, xyz = _keep_tracks(observations, has_depth), xyz[has_depth]
+    color = _colors(scene, observations, len(xyz), read_image, progress)
+    names = tuple(matches.source for matches in found)
     # a track is of the most exact source that saw it
-    source_of = np.full(int(has_depth.sum()), len(names), np.uint8)
+    source_of = np.full(len(xyz), len(names), np.uint8)
     np.minimum.at(source_of, observations.track_index, observations.source)
     _logger.info(
         "tracks: %d with %d observations (%s); %d without depth dropped",
-        has_depth.sum(),
+        len(xyz),
         len(observations.xy),
         ", ".join(f"{name} {np.sum(source_of == k)}" for k, name in enumerate(names)),
-        len(xyz) - has_depth.sum(),
+        np.sum(~has_depth),
     )
     return Tracks(
         track_index=observations.track_index,
         frame_index=observations.frame_index,
         xy=observations.xy,
-        xyz=xyz[has_depth],
+        xyz=xyz,
         color=color,
         source=source_of,
         source_names=names,
     )
+
+
+def _usable(predictions: Predictions, scene: Scene, read_mask: ReadMask) -> Predictions:
+    """Return the predictions without matches on masked pixels."""
+    if predictions.matches is None:
+        return predictions
+    return replace(predictions, matches=usable_matches(predictions.matches, scene, read_mask))
 
 
 def _found(
@@ -94,17 +109,16 @@ def _found(
     every = all_pairs(len(scene.frames))
     wanted: list[tuple[MatchSource, Int64]] = []
     if config.database is not None:
-        wanted.append((DatabaseSource(config, config.database), every))
+        wanted.append((DatabaseSource(config, config.database, read_mask), every))
     if config.guided:
         score = covisibility(guidance, predictions)
-        source = GuidedSource(config, guidance, score, read_image)
+        source = GuidedSource(config, guidance, score, read_image, read_mask)
         wanted.append((source, choose_pairs(score, config.neighbors)))
     if config.sift:
-        wanted.append((SiftSource(config, read_image), every))
+        wanted.append((SiftSource(config, read_image, read_mask), every))
     if config.predicted and predictions.matches is not None:
         wanted.append((PredictedSource(config, predictions.matches), every))
-    found = [source.match(scene, pairs, progress) for source, pairs in wanted]
-    return [without_masked(matches, scene.frames, read_mask) for matches in found]
+    return [source.match(scene, pairs, progress) for source, pairs in wanted]
 
 
 def _linked(
@@ -122,6 +136,8 @@ def _linked(
     coarse = len(found) - 1 if found and found[-1].source == PredictedSource.name else None
     if coarse is None:
         return link(found, *radii)
+    # its positions are means, which may lie on the other side of a mask's border
+    found = [*found[:-1], without_masked(found[-1], scene.frames, read_mask)]
     exact = link(found[:-1], *radii)
     filling = where_sparse(found[-1], exact, scene.frames)
     observations = link([*found[:-1], filling], *radii)

@@ -17,6 +17,7 @@ from vggt_sfm.tracking.features import (
     verified_places,
 )
 from vggt_sfm.tracking.guidance import Guidance, Window
+from vggt_sfm.tracking.masks import ReadMask, no_mask
 from vggt_sfm.tracking.matches import (
     ReadImage,
     VerifiedMatches,
@@ -52,12 +53,18 @@ class GuidedSource:
     name = "guided"
 
     def __init__(
-        self, config: TrackConfig, guidance: Guidance, covisibility: Float64, read_image: ReadImage
+        self,
+        config: TrackConfig,
+        guidance: Guidance,
+        covisibility: Float64,
+        read_image: ReadImage,
+        read_mask: ReadMask = no_mask,
     ) -> None:
         self._config = config
         self._guidance = guidance
         self._covisibility = covisibility
         self._read_image = read_image
+        self._read_mask = read_mask
 
     def match(self, scene: Scene, pairs: Int64, progress: Progress) -> VerifiedMatches:
         """Extract, search and verify; images without features simply have no matches.
@@ -84,7 +91,12 @@ class GuidedSource:
     ) -> VerifiedMatches:
         frames = scene.frames
         features = extract_features(
-            frames, self._config, self._read_image, progress, first_octave=first_octave
+            frames,
+            self._config,
+            self._read_image,
+            self._read_mask,
+            progress,
+            first_octave=first_octave,
         )
         described = [self._describe(s, found) for s, found in enumerate(features)]
         positions = [found.positions for found in features]
