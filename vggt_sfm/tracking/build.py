@@ -62,7 +62,11 @@ def build_tracks(
     predictions = _usable(predictions, scene, read_mask)
     guidance = Guidance(scene, predictions)
     found = _found(config, scene, predictions, guidance, progress, read_image, read_mask)
-    observations = _linked(config, scene, guidance, found, read_image, read_mask, progress)
+    observations = _linked(config, scene, found, read_mask)
+    if config.refine:
+        observations = _refined(
+            scene, observations, _coarse(found), guidance, read_image, read_mask, progress
+        )
     xyz = seed_points(scene, predictions, observations)
     has_depth: Bool = np.asarray(np.isfinite(xyz).all(axis=1))
     observations, xyz = _keep_tracks(observations, has_depth), xyz[has_depth]
@@ -71,14 +75,7 @@ def build_tracks(
     # a track is of the most exact source that saw it
     source_of = np.full(len(xyz), len(names), np.uint8)
     np.minimum.at(source_of, observations.track_index, observations.source)
-    _logger.info(
-        "tracks: %d with %d observations (%s); %d without depth dropped",
-        len(xyz),
-        len(observations.xy),
-        ", ".join(f"{name} {np.sum(source_of == k)}" for k, name in enumerate(names)),
-        np.sum(~has_depth),
-    )
-    return Tracks(
+    tracks = Tracks(
         track_index=observations.track_index,
         frame_index=observations.frame_index,
         xy=observations.xy,
@@ -86,6 +83,20 @@ def build_tracks(
         color=color,
         source=source_of,
         source_names=names,
+    )
+    _log(tracks, int(np.sum(~has_depth)))
+    return tracks
+
+
+def _log(tracks: Tracks, num_dropped: int) -> None:
+    _logger.info(
+        "tracks: %d with %d observations (%s); %d without depth dropped",
+        len(tracks.xyz),
+        len(tracks.xy),
+        ", ".join(
+            f"{name} {np.sum(tracks.source == k)}" for k, name in enumerate(tracks.source_names)
+        ),
+        num_dropped,
     )
 
 
@@ -122,36 +133,44 @@ def _found(
 
 
 def _linked(
-    config: TrackConfig,
+    config: TrackConfig, scene: Scene, found: list[VerifiedMatches], read_mask: ReadMask
+) -> Observations:
+    """Join all matches; the network's own fill what the others left."""
+    widths = np.array([max(frame.size) for frame in scene.frames]) / _REFERENCE_WIDTH_PX
+    radii = config.merge_px * widths, config.conflict_px * widths
+    coarse = _coarse(found)
+    if coarse == len(found):
+        return link(found, *radii)
+    # its positions are means, which may lie on the other side of a mask's border
+    extra = without_masked(found[coarse], scene.frames, read_mask)
+    exact = link(found[:coarse], *radii)
+    observations = link([*found[:coarse], where_sparse(extra, exact, scene.frames)], *radii)
+    return _keep_tracks(observations, without_crowds(observations, coarse, scene.frames))
+
+
+def _coarse(found: list[VerifiedMatches]) -> int:
+    """Return the number of the network's own matches, the last; one more where there are none."""
+    return len(found) - (len(found) > 0 and found[-1].source == PredictedSource.name)
+
+
+def _refined(
     scene: Scene,
+    observations: Observations,
+    coarse: int,
     guidance: Guidance,
-    found: list[VerifiedMatches],
     read_image: ReadImage,
     read_mask: ReadMask,
     progress: Progress,
 ) -> Observations:
-    """Join all matches; the network's own fill what the others left, at refined positions."""
-    widths = np.array([max(frame.size) for frame in scene.frames]) / _REFERENCE_WIDTH_PX
-    radii = config.merge_px * widths, config.conflict_px * widths
-    coarse = len(found) - 1 if found and found[-1].source == PredictedSource.name else None
-    if coarse is None:
-        return link(found, *radii)
-    # its positions are means, which may lie on the other side of a mask's border
-    found = [*found[:-1], without_masked(found[-1], scene.frames, read_mask)]
-    exact = link(found[:-1], *radii)
-    filling = where_sparse(found[-1], exact, scene.frames)
-    observations = link([*found[:-1], filling], *radii)
-    observations = _keep_tracks(observations, without_crowds(observations, coarse, scene.frames))
-    if not config.refine:
-        return observations
+    """Align positions at the photographs' resolution; those of the network may be far off."""
     network_px = np.array([1 / min(m.scale) for m in scene.pixel_maps])[observations.frame_index]
     reach_px = np.where(observations.source == coarse, _COARSE_REACH * network_px, _EXACT_REACH_PX)
-    xy, refined = refine_positions(observations, reach_px, scene, guidance, read_image, progress)
+    xy, rows = refine_positions(observations, reach_px, scene, guidance, read_image, progress)
     for s, frame in enumerate(scene.frames):
-        rows = np.flatnonzero(observations.frame_index == s)
-        usable = on_usable_pixels(xy[rows], read_mask(frame))
-        xy[rows[~usable]] = observations.xy[rows[~usable]]
-    _logger.debug("tracks: %d positions refined", len(refined))
+        here = rows[observations.frame_index[rows] == s]
+        usable = on_usable_pixels(xy[here], read_mask(frame))
+        xy[here[~usable]] = observations.xy[here[~usable]]
+    _logger.debug("tracks: %d positions refined", len(rows))
     return observations._replace(xy=xy)
 
 

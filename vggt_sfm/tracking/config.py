@@ -17,7 +17,7 @@ class TrackConfig:
     predicted: bool = True
     """Use the network's own matches, where it has some."""
     refine: bool = True
-    """Align the network's matches at the photographs' resolution, to a fraction of a pixel."""
+    """Align points at the photographs' resolution, to a fraction of a pixel."""
     database: Path | None = None
     """A COLMAP database whose matches are used beside the others; it is only read. Pairs that it
     has a two-view geometry of are believed, its other matches are verified."""
