@@ -68,6 +68,21 @@ def render(view: View) -> NDArray[np.uint8]:
     return np.rint(image).astype(np.uint8)
 
 
+def depth_map(view: View) -> Array:
+    """Return the (H, W) depth of the pixels' centres, along the optical axis."""
+    x, y = np.meshgrid(np.arange(view.width) + 0.5, np.arange(view.height) + 0.5)
+    rays = np.stack([x - view.width / 2, y - view.height / 2, np.full_like(x, view.focal)], -1)
+    rotation, shift = view.cam_from_world[:, :3], view.cam_from_world[:, 3]
+    rays, center = rays @ rotation, -rotation.T @ shift
+    nearest = np.full(x.shape, np.inf)
+    for point, u_axis, v_axis in _PLANES:
+        normal = np.cross(u_axis, v_axis)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = (np.asarray(point) - center) @ normal / (rays @ normal)
+        nearest = np.minimum(nearest, np.where(distance > 0, distance, np.inf))
+    return np.asarray(nearest * view.focal)
+
+
 def write_photos(folder: Path, found: list[View], suffix: str = ".jpg") -> list[Path]:
     """Render the views to ``img1.jpg`` and so on, and the truth beside the folder."""
     folder.mkdir(parents=True)

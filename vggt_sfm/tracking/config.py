@@ -17,7 +17,7 @@ class TrackConfig:
     predicted: bool = True
     """Use the network's own matches, where it has some."""
     refine: bool = True
-    """Align the network's matches at the photographs' resolution, to a fraction of a pixel."""
+    """Align points at the photographs' resolution, to a fraction of a pixel."""
     database: Path | None = None
     """A COLMAP database whose matches are used beside the others; it is only read. Pairs that it
     has a two-view geometry of are believed, its other matches are verified."""
@@ -54,6 +54,8 @@ class TrackConfig:
             raise ValueError(
                 "TrackConfig: max_features and max_image_size must be >= 1, min_inliers >= 8"
             )
+        if self.neighbors < 1 or self.enough_points < 0:
+            raise ValueError("TrackConfig: neighbors must be >= 1, enough_points >= 0")
         if not 0 < self.max_ratio <= 1:
             raise ValueError(f"TrackConfig.max_ratio: {self.max_ratio} is not in (0, 1]")
         if min(self.max_error_px, self.merge_px) <= 0 or min(self.conflict_px, self.threads) < 0:

@@ -24,12 +24,15 @@ def where_sparse(
         extra: Matches of a less exact source.
         tracked: What the more exact ones found.
         frames: The photographs.
+
+    Returns:
+        The matches that are kept, with the keypoints as they are.
     """
     sparse: list[Bool] = []
     for s, frame in enumerate(frames):
-        counts = np.bincount(_cells(tracked.xy[tracked.frame_index == s], frame))
-        here = _cells(extra.keypoints[s], frame)
-        sparse.append(np.append(counts, np.zeros(here.max(initial=0) + 1))[here] < _ENOUGH)
+        taken = _cells(tracked.xy[tracked.frame_index == s], frame)
+        counts = np.bincount(taken, minlength=(_CELLS + 1) ** 2)
+        sparse.append(counts[_cells(extra.keypoints[s], frame)] < _ENOUGH)
     kept = {
         (i, j): rows[sparse[i][rows[:, 0]] | sparse[j][rows[:, 1]]]
         for (i, j), rows in zip(extra.pairs.tolist(), extra.matches, strict=True)

@@ -13,6 +13,7 @@ from vggt_sfm._checks import Float32, Float64, Int64, UInt8
 from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.scene import Frame, Size
 from vggt_sfm.tracking.config import TrackConfig
+from vggt_sfm.tracking.masks import ReadMask, on_usable_pixels
 from vggt_sfm.tracking.matches import ReadImage, VerifiedMatches, matched_counts
 from vggt_sfm.tracking.verification import verified_rows
 
@@ -35,6 +36,7 @@ def extract_features(
     frames: Sequence[Frame],
     config: TrackConfig,
     read_image: ReadImage,
+    read_mask: ReadMask,
     progress: Progress,
     *,
     first_octave: int,
@@ -45,6 +47,7 @@ def extract_features(
         frames: The photographs.
         config: Number of features, largest size and threads.
         read_image: Returns a frame's upright (H, W, 3) RGB pixels.
+        read_mask: Returns a frame's usable pixels; features on others are left out.
         progress: Counts images.
         first_octave: 0: the image as it is; -1: doubled first.
 
@@ -67,18 +70,22 @@ def extract_features(
             keypoints = pycolmap.keypoints_to_matrix(found)
             keypoints[:, 0] *= frame.size.width / bitmap.width
             keypoints[:, 1] *= frame.size.height / bitmap.height
-            positions, position_of = np.unique(keypoints[:, :2], axis=0, return_inverse=True)
-            features.append(
-                Features(
-                    keypoints,
-                    np.array(descriptors.data, np.uint8),
-                    positions.astype(np.float64),
-                    position_of.ravel(),
-                )
-            )
-            _logger.debug("sift: %s has %d features", frame.name, len(keypoints))
+            keypoints[:, 2] *= max(frame.size) / max(bitmap.width, bitmap.height)
+            usable = on_usable_pixels(keypoints[:, :2].astype(np.float64), read_mask(frame))
+            features.append(_features(keypoints[usable], np.asarray(descriptors.data)[usable]))
+            _logger.debug("sift: %s has %d features", frame.name, int(usable.sum()))
             task.advance()
     return features
+
+
+def _features(keypoints: Float32, descriptors: UInt8) -> Features:
+    positions, position_of = np.unique(keypoints[:, :2], axis=0, return_inverse=True)
+    return Features(
+        keypoints,
+        np.array(descriptors, np.uint8),
+        positions.astype(np.float64),
+        position_of.ravel(),
+    )
 
 
 def match_until_enough(
@@ -90,6 +97,9 @@ def match_until_enough(
         config: May name the first octave; how many points are enough.
         frames: The photographs.
         match_at: Extracts and matches with a first octave.
+
+    Returns:
+        The matches that count.
     """
     if config.first_octave is not None:
         return match_at(config.first_octave)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vggt_sfm._checks import Bool, Float64
+from vggt_sfm._checks import Bool, Float32, Float64
 from vggt_sfm.geometry.cameras import project, unproject
 from vggt_sfm.geometry.rigid import compose, invert
 from vggt_sfm.scene import Predictions, Scene
@@ -23,6 +23,9 @@ _UNKNOWN = 0.15
 _USELESS = 0.3
 _SAMPLES = 16  # points along the longer side that stand for an image
 _HIDDEN = 0.15  # relative depth behind the predicted surface from which a point is not seen
+# Of the depth; with a shorter baseline, lines have directions of rounding errors, and the predicted
+# places say all.
+_LEAST_BASELINE = 1e-3
 
 
 class Window(NamedTuple):
@@ -53,10 +56,14 @@ class Guidance:
                 for pixel_map, K in zip(scene.pixel_maps, predictions.intrinsics, strict=True)
             ]
         ).reshape(-1, 3, 3)
+        self._has_focal = np.abs(np.linalg.det(self._intrinsics)) > 0
+        self._depth = np.array([_middle(depth) for depth in predictions.depth])
         self._windows = self._trust()
 
     def lift(self, s: int, xy: Float64) -> Float64:
         """Return the (n, 3) predicted world points seen at (n, 2) pixels; NaN without depth."""
+        if not self._has_focal[s]:  # puts no pixel anywhere
+            return np.full((len(xy), 3), np.nan)
         network_xy = self._scene.pixel_maps[s].to_network(xy)
         depth = sample_depth(self._predictions.depth[s], network_xy)
         pose = self._predictions.cam_from_world[s]
@@ -72,9 +79,15 @@ class Guidance:
         return Window(float(radius), float(band))
 
     def fundamental(self, i: int, j: int) -> Float64:
-        """Return the (3, 3) predicted F with ``x_j^T F x_i = 0``, original px."""
+        """Return the (3, 3) predicted F with ``x_j^T F x_i = 0``, original px.
+
+        It is zero, so that no point is off its line, for cameras in one place.
+        """
         poses = self._predictions.cam_from_world
         relative = compose(poses[j], invert(poses[i]))
+        far = np.linalg.norm(relative[:, 3]) >= _LEAST_BASELINE * self._depth[i]
+        if not (far and self._has_focal[[i, j]].all()):
+            return np.zeros((3, 3))
         x, y, z = relative[:, 3]
         cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
         to_ray = np.linalg.inv(self._intrinsics[[i, j]])
@@ -90,10 +103,7 @@ class Guidance:
         result = np.zeros((count, count))
         poses = self._predictions.cam_from_world
         for i, size in enumerate(self._sizes):
-            step = size.max() / _SAMPLES
-            axes = [np.arange(step / 2, length, step) for length in size]
-            xy = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
-            points = self.lift(i, xy)[None]
+            points = self.lift(i, _grid(size))[None]
             places, depths = project(points, poses[:, None], self._intrinsics[:, None])
             inside = ((places >= 0) & (places <= self._sizes[:, None])).all(axis=-1)
             result[i] = (inside & ~self._hidden(places, depths)).mean(axis=1)
@@ -127,17 +137,36 @@ class Guidance:
             # a pair without matches is likely no better than the worse ones with matches
             usual = np.quantile(known, 0.9) if len(known) else _UNKNOWN
             miss[kind] = np.maximum(np.where(np.isfinite(miss[kind]), miss[kind], usual), least)
-        return np.where(miss[0] > _USELESS, np.inf, miss) * self._sizes.max(axis=1)
+        limits = np.where(miss[0] > _USELESS, np.inf, miss) * self._sizes.max(axis=1)
+        return np.asarray(limits)
 
     def _misses(self, i: int, j: int, xy_i: Float64, xy_j: Float64) -> Float64:
         """Return by how much matches miss their predicted place and line, of the longer side."""
-        distance = np.linalg.norm(self.locate(self.lift(i, xy_i), j) - xy_j, axis=1)
-        known = np.isfinite(distance)
+        xyz = self.lift(i, xy_i)
+        known = np.isfinite(xyz).all(axis=1) & np.isfinite(xy_j).all(axis=1)
         if known.sum() < _LEAST_MATCHES:
             return np.full(2, np.nan)
+        xy_i, xy_j = xy_i[known], xy_j[known]
+        from_place = np.linalg.norm(self.locate(xyz[known], j) - xy_j, axis=1)
         from_line = epipolar_distance(self.fundamental(i, j), xy_i, xy_j)
-        both = np.quantile(np.stack([distance[known], from_line[known]]), _TRUST_QUANTILE, axis=1)
-        return np.asarray(_TRUST_MARGIN * both / self._sizes[j].max())
+        # what is predicted behind the camera is as far off as can be
+        share = np.nan_to_num(np.stack([from_place, from_line]) / self._sizes[j].max(), nan=1.0)
+        both = np.quantile(np.minimum(share, 1.0), _TRUST_QUANTILE, axis=1)
+        return np.asarray(_TRUST_MARGIN * both)
+
+
+def _middle(depth: Float32) -> float:
+    """Return the median of what is known of an (H, W) depth map; 0 where nothing is."""
+    known = depth[(depth > 0) & np.isfinite(depth)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _grid(size: Float64) -> Float64:
+    """Return (n, 2) points that stand for an image of (2,) px, at least one."""
+    step = size.max() / _SAMPLES
+    counts = np.maximum(np.rint(size / step), 1)
+    axes = [(np.arange(n) + 0.5) * side / n for n, side in zip(counts, size, strict=True)]
+    return np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
 
 
 def epipolar_lines(F: Float64, xy_i: Float64) -> Float64:

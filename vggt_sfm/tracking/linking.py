@@ -13,6 +13,10 @@ from scipy.spatial import cKDTree
 from vggt_sfm._checks import Bool, Float64, Int64, UInt8
 from vggt_sfm.tracking.matches import VerifiedMatches, verified_matches
 
+# Where a track is at odds with itself, matches that fewer than so many third keypoints bear out are
+# taken out, the weakest first.
+_MOST_SUPPORT = 3
+
 
 class Observations(NamedTuple):
     """M observations sorted by track, then frame; no track sees a frame twice."""
@@ -31,8 +35,10 @@ def link(found: Sequence[VerifiedMatches], same_px: Float64, conflict_px: Float6
         same_px: (S,) keypoints of a later source within this distance of one of an earlier
             source are the same point, at the earlier one's place.
         conflict_px: (S,) where a track has several keypoints in one frame within this distance
-            of the best connected one, that one stands for all; where they are farther apart, at
-            most one can be right, and the track loses all of them.
+            of the best connected one, that one stands for all. Where they are farther apart, at
+            most one can be right: the weakest matches of such a track are taken out, and what
+            stays connected is followed again; a track that is still at odds with itself loses all
+            of its keypoints in that frame.
 
     Returns:
         The tracks that still see two frames.
@@ -44,23 +50,53 @@ def link(found: Sequence[VerifiedMatches], same_px: Float64, conflict_px: Float6
         rows + start[pair] for pair, rows in zip(verified.pairs, verified.matches, strict=True)
     ]
     edge = np.concatenate([np.empty((0, 2), np.int64), *edges])
-    degree = np.bincount(edge.ravel(), minlength=start[-1])
-    graph = coo_array((np.ones(len(edge), bool), (edge[:, 0], edge[:, 1])), (start[-1],) * 2)
-    _, component = connected_components(graph, directed=False)
-
     frame = np.repeat(np.arange(len(counts)), counts)
     xy = np.concatenate([np.empty((0, 2)), *verified.keypoints])
-    matched = np.flatnonzero(degree)
-    order = matched[np.lexsort((-degree[matched], frame[matched], component[matched]))]
-    kept = order[_unambiguous(component[order], frame[order], xy[order], conflict_px)]
+    groups = _followed(edge, frame, xy, conflict_px)
+    for support in range(_MOST_SUPPORT):
+        if not groups.torn.any():
+            break
+        torn = np.flatnonzero(groups.torn[edge[:, 0]])
+        weak = torn[_triangles(edge[torn], len(xy)) <= support]
+        edge = np.delete(edge, weak, axis=0)
+        groups = _followed(edge, frame, xy, conflict_px)
 
-    _, track, length = np.unique(component[kept], return_inverse=True, return_counts=True)
+    kept = groups.kept
+    _, track, length = np.unique(groups.component[kept], return_inverse=True, return_counts=True)
     long_enough = length[track] >= 2
     kept = kept[long_enough]
     _, track = np.unique(track[long_enough], return_inverse=True)
     return Observations(
         track.astype(np.int64), frame[kept].astype(np.int64), xy[kept], source[kept]
     )
+
+
+class _Groups(NamedTuple):
+    """Which of K keypoints are connected."""
+
+    component: Int64  # (K,)
+    kept: Int64  # (m,) rows, by component, then frame: the one that stands for others of its frame
+    torn: Bool  # (K,) in a component that has far keypoints in one frame
+
+
+def _followed(edge: Int64, frame: Int64, xy: Float64, conflict_px: Float64) -> _Groups:
+    """Find what (E, 2) matches connect, and what of it agrees with itself."""
+    count = len(xy)
+    degree = np.bincount(edge.ravel(), minlength=count)
+    graph = coo_array((np.ones(len(edge), bool), (edge[:, 0], edge[:, 1])), (count, count))
+    _, component = connected_components(graph, directed=False)
+    matched = np.flatnonzero(degree)
+    order = matched[np.lexsort((-degree[matched], frame[matched], component[matched]))]
+    best, far = _best_of_frames(component[order], frame[order], xy[order], conflict_px)
+    torn = np.bincount(component[order], far, count) > 0
+    return _Groups(component, order[best & ~far], torn[component])
+
+
+def _triangles(edge: Int64, count: int) -> Int64:
+    """Return for each of (E, 2) matches how many keypoints are matched to both of its own."""
+    both = np.concatenate([edge, edge[:, ::-1]])
+    graph = coo_array((np.ones(len(both), np.int64), tuple(both.T)), (count, count)).tocsr()
+    return np.asarray(graph[edge[:, 0]].multiply(graph[edge[:, 1]]).sum(axis=1)).ravel()
 
 
 def _joined(found: Sequence[VerifiedMatches], same_px: Float64) -> tuple[VerifiedMatches, UInt8]:
@@ -84,12 +120,12 @@ def _joined(found: Sequence[VerifiedMatches], same_px: Float64) -> tuple[Verifie
         row_of.append(rows)
     joined: dict[tuple[int, int], list[Int64]] = {}
     for number, matches in enumerate(found):
-        for (i, j), rows in zip(matches.pairs.tolist(), matches.matches, strict=True):
-            both = [row_of[i][number][rows[:, 0]], row_of[j][number][rows[:, 1]]]
+        for (i, j), pair in zip(matches.pairs.tolist(), matches.matches, strict=True):
+            both = [row_of[i][number][pair[:, 0]], row_of[j][number][pair[:, 1]]]
             joined.setdefault((i, j), []).append(np.stack(both, axis=1))
-    distinct = {pair: np.unique(np.concatenate(rows), axis=0) for pair, rows in joined.items()}
-    matches = verified_matches("all", keypoints, distinct)
-    return matches, np.concatenate([np.empty(0, np.uint8), *sources])
+    distinct = {ij: np.unique(np.concatenate(parts), axis=0) for ij, parts in joined.items()}
+    source_of = np.concatenate([np.empty(0, np.uint8), *sources])
+    return verified_matches("all", keypoints, distinct), source_of
 
 
 def _rows_among(known: Float64, xy: Float64, same_px: float) -> tuple[Int64, Bool]:
@@ -103,16 +139,17 @@ def _rows_among(known: Float64, xy: Float64, same_px: float) -> tuple[Int64, Boo
     return row.astype(np.int64), fresh
 
 
-def _unambiguous(component: Int64, frame: Int64, xy: Float64, conflict_px: Float64) -> Bool:
-    """Mark the best keypoint of every (component, frame) group that agrees with itself.
+def _best_of_frames(
+    component: Int64, frame: Int64, xy: Float64, conflict_px: Float64
+) -> tuple[Bool, Bool]:
+    """Mark the best keypoint of every (component, frame), and all of those that are far apart.
 
     All arrays are sorted by component, then frame, then best first.
     """
     if not len(component):
-        return np.empty(0, bool)
+        return np.empty(0, bool), np.empty(0, bool)
     first = np.append(True, (np.diff(component) != 0) | (np.diff(frame) != 0))
     group = np.cumsum(first) - 1
     best_xy = xy[first][group]
     far = np.linalg.norm(xy - best_xy, axis=1) > conflict_px[frame]
-    ambiguous = np.bincount(group, far) > 0
-    return np.asarray(first & ~ambiguous[group])
+    return first, np.asarray((np.bincount(group, far) > 0)[group])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from vggt_sfm._checks import Bool, Float64, Int64, UInt8
+from vggt_sfm._checks import Bool, Float32, Float64, Int64, UInt8
 from vggt_sfm._log import Progress
 from vggt_sfm.scene import Scene
 from vggt_sfm.tracking.guidance import Guidance
@@ -23,6 +23,8 @@ _REACH_PX = 6.0  # over which the change of shape between two views is measured
 _MOST_STRETCH = 3.0
 _CONTRAST_PX = 17  # neighbourhood whose brightness and contrast are taken out
 _CACHE_BYTES = 512 * 2**20
+_MOST_AT_ONCE = 900  # patches in a column: OpenCV's remap takes 32767 rows
+_LARGEST_PX = 32766  # and no larger photographs
 
 
 class _Shapes(NamedTuple):
@@ -59,21 +61,24 @@ def refine_positions(
     """
     xy = observations.xy.copy()
     reference = _reference_rows(observations)
-    rows = np.flatnonzero((reach_px > 0) & (reference != np.arange(len(xy))))
-    frames = np.stack([observations.frame_index[reference[rows]], observations.frame_index[rows]])
-    pairs, group = np.unique(frames, axis=1, return_inverse=True)
+    frames = np.stack([observations.frame_index[reference], observations.frame_index], axis=1)
+    fits = np.array([max(frame.size) <= _LARGEST_PX for frame in scene.frames], bool)
+    wanted = (reach_px > 0) & (reference != np.arange(len(xy))) & fits[frames].all(axis=1)
+    rows = np.flatnonzero(wanted)
+    pairs, group = np.unique(frames[rows], axis=0, return_inverse=True)
     order = np.argsort(group.ravel(), kind="stable")
-    limits = np.searchsorted(group.ravel()[order], np.arange(pairs.shape[1] + 1))
+    limits = np.searchsorted(group.ravel()[order], np.arange(len(pairs) + 1))
     images = _Images(scene, read_image)
     refined = [np.empty(0, np.int64)]
-    with progress.task("refine", pairs.shape[1]) as task:
-        for p, (i, j) in enumerate(pairs.T.tolist()):
-            mine = rows[order[limits[p] : limits[p + 1]]]
-            start, fixed = xy[mine], xy[reference[mine]]
-            shapes = _shapes(guidance, (i, j), fixed)
-            found, good = _align(images(i), images(j), fixed, start, shapes, reach_px[mine])
-            xy[mine[good]] = found[good]
-            refined.append(mine[good])
+    with progress.task("refine", len(pairs)) as task:
+        for p, (i, j) in enumerate(pairs.tolist()):
+            of_pair = rows[order[limits[p] : limits[p + 1]]]
+            for mine in np.array_split(of_pair, -(-len(of_pair) // _MOST_AT_ONCE)):
+                start, fixed = xy[mine], xy[reference[mine]]
+                shapes = _shapes(guidance, (i, j), fixed)
+                found, good = _align(images(i), images(j), fixed, start, shapes, reach_px[mine])
+                xy[mine[good]] = found[good]
+                refined.append(mine[good])
             task.advance()
     return xy, np.sort(np.concatenate(refined))
 
@@ -86,7 +91,10 @@ def _reference_rows(observations: Observations) -> Int64:
 
 
 class _Images:
-    """Grey photographs without differences of exposure, each halved a few times; kept if it fits."""
+    """Grey photographs without differences of exposure, each halved a few times.
+
+    Those used last are kept, as far as memory allows.
+    """
 
     def __init__(self, scene: Scene, read_image: ReadImage) -> None:
         self._frames = scene.frames
@@ -94,7 +102,9 @@ class _Images:
         self._kept: dict[int, list[UInt8]] = {}
 
     def __call__(self, s: int) -> list[UInt8]:
-        if s not in self._kept:
+        if s in self._kept:
+            self._kept[s] = self._kept.pop(s)  # to the end: used last
+        else:
             levels = [_contrast(self._read_image(self._frames[s]))]
             while max(levels[-1].shape) > 1024:
                 levels.append(np.asarray(cv2.pyrDown(levels[-1])))
@@ -106,25 +116,28 @@ class _Images:
 
 
 def _contrast(image: UInt8) -> UInt8:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    """Return (H, W) grey values with equal mean and spread everywhere."""
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)).astype(np.float32)
     grey -= cv2.blur(grey, (_CONTRAST_PX, _CONTRAST_PX))
-    spread = np.sqrt(cv2.blur(grey * grey, (_CONTRAST_PX, _CONTRAST_PX)))
+    # running sums leave a little less than nothing where all is black
+    spread = np.sqrt(np.maximum(cv2.blur(grey * grey, (_CONTRAST_PX, _CONTRAST_PX)), 0))
     # a floor of a few grey values, so that noise of blank walls does not become texture
     return np.asarray(np.clip(grey / (spread + 4) * 50 + 128, 0, 255).astype(np.uint8))
 
 
 def _shapes(guidance: Guidance, pair: tuple[int, int], xy: Float64) -> _Shapes:
+    """Measure how (n, 2) surroundings in the first frame look in the second, as predicted."""
     i, j = pair
     columns = []
     for axis in np.eye(2):
         ahead = guidance.locate(guidance.lift(i, xy + _REACH_PX * axis), j)
         behind = guidance.locate(guidance.lift(i, xy - _REACH_PX * axis), j)
         columns.append((ahead - behind) / (2 * _REACH_PX))
-    jacobian = np.stack(columns, axis=-1)
-    known = np.isfinite(jacobian).all(axis=(1, 2))
-    stretch = np.linalg.svd(np.where(known[:, None, None], jacobian, 0), compute_uv=False)
+    jacobian: Float64 = np.stack(columns, axis=-1)
+    jacobian[~np.isfinite(jacobian).all(axis=(1, 2))] = 0
+    stretch = np.linalg.svd(jacobian)[1]
     usable = (stretch[:, 0] <= _MOST_STRETCH) & (stretch[:, 1] >= 1 / _MOST_STRETCH)
-    usable &= np.linalg.det(np.where(known[:, None, None], jacobian, 0)) > 0
+    usable &= np.linalg.det(jacobian) > 0
     return _Shapes(np.where(usable[:, None, None], jacobian, np.eye(2)), np.asarray(usable))
 
 
@@ -138,45 +151,66 @@ def _align(
 ) -> tuple[Float64, Bool]:
     """Return (n, 2) positions in j and which of them can be trusted, coarse levels first."""
     found, good = start.copy(), shapes.usable.copy()
+    straight = np.tile(np.eye(2), (len(fixed), 1, 1))
     deepest = int(np.ceil(np.log2(max(1.0, float(reach_px.max()) / _LARGEST_SHIFT))))
     for level in range(min(deepest, len(levels_i) - 1, len(levels_j) - 1), -1, -1):
         scale = 2.0**level
-        reference = _cut(levels_i[level], fixed / scale, np.tile(np.eye(2), (len(fixed), 1, 1)))
-        other = _cut(levels_j[level], found / scale, shapes.jacobian)
+        reference = _cut(levels_i[level], fixed, straight, scale)
+        other = _cut(levels_j[level], found, shapes.jacobian, scale)
         shift, aligned = _shift(reference, other, len(fixed))
         moved = np.einsum("nij,nj->ni", shapes.jacobian, shift * scale)
         found[aligned] += moved[aligned]
         if level == 0:
             good &= aligned
     good &= np.linalg.norm(found - start, axis=1) <= reach_px
+    # beyond the border there is nothing to be compared
+    good &= _window_inside(levels_i[0], fixed, straight)
+    good &= _window_inside(levels_j[0], found, shapes.jacobian)
     return found, np.asarray(good)
 
 
-def _cut(image: UInt8, xy: Float64, jacobian: Float64) -> UInt8:
-    """Return n warped patches around (n, 2) points, one below the other."""
+def _window_inside(image: UInt8, xy: Float64, jacobian: Float64) -> Bool:
+    """Mark the (n,) warped windows that lie inside of the photograph."""
+    reach = np.abs(jacobian).sum(axis=2) * (_WINDOW / 2)
+    size = np.array(image.shape[::-1])
+    return np.asarray(((xy >= reach) & (xy <= size - reach)).all(axis=1))
+
+
+def _cut(image: UInt8, xy: Float64, jacobian: Float64, scale: float) -> UInt8:
+    """Return n warped patches around (n, 2) points, one below the other.
+
+    Points are those of the photograph, of which the image is a reduction by ``scale``.
+    """
     steps = np.arange(_PATCH) - _PATCH // 2
     offset = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2).astype(np.float64)
-    # OpenCV has the centre of the first pixel at 0
-    places = (xy - 0.5)[:, None] + offset @ jacobian.transpose(0, 2, 1)
-    grid = places.reshape(-1, _PATCH, 2).astype(np.float32)
-    parts = np.array_split(grid, max(1, -(-len(grid) // 30000)))  # remap's limit is 32767 rows
-    return np.concatenate([cv2.remap(image, part, None, cv2.INTER_LINEAR) for part in parts])
+    # OpenCV has the centre of the first pixel at 0, at every scale
+    places = ((xy - 0.5) / scale)[:, None] + offset @ jacobian.transpose(0, 2, 1)
+    x, y = places.reshape(-1, _PATCH, 2).astype(np.float32).transpose(2, 0, 1).copy()
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR))
 
 
 def _shift(reference: UInt8, other: UInt8, count: int) -> tuple[Float64, Bool]:
     """Return by how much (n, 2) the middle of each patch lies elsewhere in the other one."""
     middle = np.full((count, 2), _PATCH // 2, np.float32)
     middle[:, 1] += _PATCH * np.arange(count)
-    options = {
-        "winSize": (_WINDOW, _WINDOW),
-        "maxLevel": 0,
-        "minEigThreshold": _LEAST_TEXTURE,
-        "flags": cv2.OPTFLOW_USE_INITIAL_FLOW,
-    }
-    there, ok, _ = cv2.calcOpticalFlowPyrLK(reference, other, middle, middle.copy(), **options)
-    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(other, reference, there, middle.copy(), **options)
+    there, ok = _follow(reference, other, middle, middle)
+    back, ok_back = _follow(other, reference, there, middle)
     shift = (there - middle).astype(np.float64)
-    good = (ok.ravel() > 0) & (ok_back.ravel() > 0)
-    good &= np.linalg.norm(back - middle, axis=1) <= _LARGEST_ROUND_TRIP
+    good = ok & ok_back & (np.linalg.norm(back - middle, axis=1) <= _LARGEST_ROUND_TRIP)
     good &= np.abs(shift).max(axis=1) <= _LARGEST_SHIFT
     return shift, np.asarray(good)
+
+
+def _follow(first: UInt8, second: UInt8, xy: Float32, guess: Float32) -> tuple[Float32, Bool]:
+    """Return where (n, 2) points of the first image are in the second, and which were found."""
+    there, ok, _ = cv2.calcOpticalFlowPyrLK(
+        first,
+        second,
+        xy,
+        guess.copy(),
+        winSize=(_WINDOW, _WINDOW),
+        maxLevel=0,
+        minEigThreshold=_LEAST_TEXTURE,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )
+    return np.asarray(there, np.float32), np.asarray(ok).ravel() > 0

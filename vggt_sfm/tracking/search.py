@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vggt_sfm._checks import Float32, Float64, Int64
+from vggt_sfm._checks import Bool, Float32, Float64, Int64
 from vggt_sfm.tracking.guidance import Window, epipolar_lines
 
 # Features are searched for in blocks with a common window: this many along the longer side.
@@ -16,6 +16,8 @@ _BLOCKS = 6
 # test says little: on fountain-P11, of matches below this a third to a half were off by a pixel.
 _LEAST_COSINE = 0.9
 _NO_MATCH = -1.0
+_FAR_PX = 1e6  # beyond every image, and exact enough as a float32
+_MOST_AT_ONCE = 4096  # rows that are compared with a whole image
 
 
 class SearchPoints(NamedTuple):
@@ -54,11 +56,11 @@ def search(
     back = np.full(len(second.xy), -1)
     back_best = np.full(len(second.xy), _NO_MATCH, np.float32)
     lines = epipolar_lines(F, first.xy.astype(np.float64)).astype(np.float32)
-    places = places.astype(np.float32)
-    for rows, columns in _blocks(places, second.xy, window):
+    near = np.clip(places, -_FAR_PX, _FAR_PX).astype(np.float32)
+    for rows, columns in _blocks(near, second.xy, window):
         scores = first.descriptors[rows] @ second.descriptors[columns].T
         if np.isfinite(window.radius):
-            outside = _outside(places[rows], lines[rows], second.xy[columns], window)
+            outside = _outside(near[rows], lines[rows], second.xy[columns], window)
             scores[outside] = _NO_MATCH
         mine, theirs = scores.argmax(axis=1), scores.argmax(axis=0)
         theirs_best = scores[theirs, np.arange(len(columns))]
@@ -82,8 +84,8 @@ def _blocks(places: Float32, xy: Float32, window: Window) -> Iterator[tuple[Int6
     if not len(xy):
         return
     if not np.isfinite(window.radius):
-        if len(places):
-            yield np.arange(len(places)), np.arange(len(xy))
+        for start in range(0, len(places), _MOST_AT_ONCE):
+            yield np.arange(start, min(start + _MOST_AT_ONCE, len(places))), np.arange(len(xy))
         return
     known = np.flatnonzero(np.isfinite(places).all(axis=1))
     if not len(known):
@@ -101,10 +103,10 @@ def _blocks(places: Float32, xy: Float32, window: Window) -> Iterator[tuple[Int6
             yield rows, columns
 
 
-def _outside(places: Float32, lines: Float32, xy: Float32, window: Window) -> np.ndarray:
+def _outside(places: Float32, lines: Float32, xy: Float32, window: Window) -> Bool:
     """Return (q, c) whether candidates are too far from places or lines."""
     dx, dy = places[:, :1] - xy[:, 0], places[:, 1:] - xy[:, 1]
     distance = dx * dx + dy * dy
     off_line = np.abs(lines[:, :2] @ xy.T + lines[:, 2:])
-    outside: np.ndarray = (distance > window.radius**2) | (off_line > window.band)
+    outside: Bool = (distance > window.radius**2) | (off_line > window.band)
     return outside

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import photos
 import pytest
@@ -13,6 +15,7 @@ from vggt_sfm.geometry.cameras import project
 from vggt_sfm.scene import Frame, Matches, Predictions, Size, Tracks
 from vggt_sfm.tracking.build import build_tracks
 from vggt_sfm.tracking.config import TrackConfig
+from vggt_sfm.tracking.masks import no_mask
 
 UInt8 = NDArray[np.uint8]
 SIZE = Size(320, 240)
@@ -105,6 +108,15 @@ def test_both_sources_together() -> None:
     assert 0.95 * len(build().xyz) <= np.sum(both.source == 0) <= len(build().xyz)
 
 
+def test_positions_are_refined_whatever_their_source() -> None:
+    plain, refined = build(TrackConfig(first_octave=0, refine=False)), build()
+    np.testing.assert_array_equal(plain.frame_index, refined.frame_index)
+    moved = np.linalg.norm(plain.xy - refined.xy, axis=1)
+    assert 0 < moved.max() <= 1
+    # of each track, one position stays
+    assert (np.bincount(plain.track_index, moved == 0) >= 1).all()
+
+
 def test_tracks_without_depth_are_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     tracks = build(predicted=predictions(depth=0.0))
@@ -147,3 +159,35 @@ def test_no_track_of_any_source_lies_on_a_masked_pixel() -> None:
     assert (whole.xy[:, 0] < 107).any()
     assert masked.xy[:, 0].min() >= 107
     assert 100 < len(masked.xyz) < len(whole.xyz)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_than_two_frames_give_no_tracks(count: int) -> None:
+    whole = predictions()
+    few = replace(
+        whole,
+        cam_from_world=whole.cam_from_world[:count],
+        intrinsics=whole.intrinsics[:count],
+        depth=whole.depth[:count],
+        depth_confidence=whole.depth_confidence[:count],
+        camera_sources=("test",) * count,
+    )
+    tracks = build_tracks(
+        TrackConfig(),
+        plain_scene(count, SIZE),
+        few,
+        SilentProgress(),
+        read_image=read_image,
+        read_mask=no_mask,
+    )
+    assert tracks.xyz.shape == (0, 3)
+
+
+def test_predictions_that_know_nothing_still_give_tracks() -> None:
+    """One camera for all, and depth that says that all is at one distance."""
+    whole = predictions()
+    same = replace(whole, cam_from_world=whole.cam_from_world[[1, 1, 1]])
+    tracks = build(predicted=same)
+    assert len(tracks.xyz) > 100
+    flat = replace(whole, intrinsics=np.zeros((3, 3, 3)))
+    assert build(predicted=flat).xyz.shape == (0, 3)  # no pixel is anywhere

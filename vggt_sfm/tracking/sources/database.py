@@ -17,6 +17,7 @@ from vggt_sfm.geometry.orientation import turn_points
 from vggt_sfm.scene import Frame, Scene, Size
 from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.database_file import opened_database
+from vggt_sfm.tracking.masks import ReadMask, no_mask, on_usable_pixels
 from vggt_sfm.tracking.matches import VerifiedMatches
 from vggt_sfm.tracking.verification import verified_rows
 
@@ -32,23 +33,23 @@ _UNUSABLE = (
 class _Points(NamedTuple):
     image_id: int  # in the database
     positions: Float64  # (U, 2) the distinct x, y, original px
-    position_of: (
-        Int64  # (K,) row in ``positions`` of each keypoint; -1 where it is not in the photo
-    )
+    # (K,) row in ``positions`` of each keypoint; -1 where it is not in the photo or masked
+    position_of: Int64
 
 
 class DatabaseSource:
     """Matches of the database that ``config.database`` names, which is only read.
 
     Pairs with a two-view geometry are taken as they are; where there are only raw matches, they
-    are verified.
+    are verified. Keypoints on masked pixels do not count.
     """
 
     name = "database"
 
-    def __init__(self, config: TrackConfig, path: Path) -> None:
+    def __init__(self, config: TrackConfig, path: Path, read_mask: ReadMask = no_mask) -> None:
         self._config = config
         self._path = path
+        self._read_mask = read_mask
 
     def match(self, scene: Scene, pairs: Int64, progress: Progress) -> VerifiedMatches:
         """Read the matches of the pairs that are asked for.
@@ -120,7 +121,7 @@ class DatabaseSource:
                     f"{name} ({there.width} x {there.height} px, here {here.width} x {here.height})"
                 )
             else:
-                points[s] = _distinct(image.image_id, upright, here)
+                points[s] = self._usable(image.image_id, upright, frames[s])
         if misfits:
             _logger.warning(
                 "database: %d images left out, as their shape there is another: %s",
@@ -128,6 +129,17 @@ class DatabaseSource:
                 _some(misfits),
             )
         return points
+
+    def _usable(self, image_id: int, xy: Float64, frame: Frame) -> _Points:
+        """Put the keypoints in a photo and off its mask together, equal ones as one."""
+        inside = (
+            np.isfinite(xy).all(axis=1) & (xy >= 0).all(axis=1) & (xy <= frame.size).all(axis=1)
+        )
+        inside &= on_usable_pixels(xy, self._read_mask(frame))
+        positions, position_of = np.unique(xy[inside], axis=0, return_inverse=True)
+        all_of = np.full(len(xy), -1, np.int64)
+        all_of[inside] = position_of.ravel()
+        return _Points(image_id, positions, all_of)
 
     def _rows(
         self,
@@ -213,11 +225,3 @@ def _same_shape(a: Size, b: Size) -> bool:
     by_width = large.height * small.width / large.width - small.height
     by_height = large.width * small.height / large.height - small.width
     return min(abs(by_width), abs(by_height)) <= 1
-
-
-def _distinct(image_id: int, xy: Float64, size: Size) -> _Points:
-    inside = np.isfinite(xy).all(axis=1) & (xy >= 0).all(axis=1) & (xy <= size).all(axis=1)
-    positions, position_of = np.unique(xy[inside], axis=0, return_inverse=True)
-    all_of = np.full(len(xy), -1, np.int64)
-    all_of[inside] = position_of.ravel()
-    return _Points(image_id, positions, all_of)

@@ -17,6 +17,7 @@ from vggt_sfm.tracking.features import (
     verified_places,
 )
 from vggt_sfm.tracking.guidance import Guidance, Window
+from vggt_sfm.tracking.masks import ReadMask, no_mask
 from vggt_sfm.tracking.matches import (
     ReadImage,
     VerifiedMatches,
@@ -52,25 +53,32 @@ class GuidedSource:
     name = "guided"
 
     def __init__(
-        self, config: TrackConfig, guidance: Guidance, covisibility: Float64, read_image: ReadImage
+        self,
+        config: TrackConfig,
+        guidance: Guidance,
+        covisibility: Float64,
+        read_image: ReadImage,
+        read_mask: ReadMask = no_mask,
     ) -> None:
         self._config = config
         self._guidance = guidance
         self._covisibility = covisibility
         self._read_image = read_image
+        self._read_mask = read_mask
 
     def match(self, scene: Scene, pairs: Int64, progress: Progress) -> VerifiedMatches:
         """Extract, search and verify; images without features simply have no matches.
 
         Args:
             scene: The frames, read at their full upright size.
-            pairs: (P, 2) frame indices, first < second.
+            pairs: (P, 2) frame indices, first < second. Images that they leave with few matches
+                are matched with others, too.
             progress: Counts images, then pairs.
 
         Returns:
             Verified matches of the pairs that have any.
         """
-        if not len(pairs):
+        if len(scene.frames) < 2:
             return verified_matches(self.name, [np.empty((0, 2))] * len(scene.frames), {})
         return match_until_enough(
             self._config,
@@ -83,7 +91,12 @@ class GuidedSource:
     ) -> VerifiedMatches:
         frames = scene.frames
         features = extract_features(
-            frames, self._config, self._read_image, progress, first_octave=first_octave
+            frames,
+            self._config,
+            self._read_image,
+            self._read_mask,
+            progress,
+            first_octave=first_octave,
         )
         described = [self._describe(s, found) for s, found in enumerate(features)]
         positions = [found.positions for found in features]
@@ -139,12 +152,14 @@ class GuidedSource:
 
 def _similar_zoom(first: Features, second: Features, rows: Int64) -> Bool:
     """Mark (n,) matches whose change of scale is near the usual one of the pair."""
+    if not len(rows):
+        return np.empty(0, bool)
     zoom = np.log2(second.keypoints[rows[:, 1], 2] / first.keypoints[rows[:, 0], 2])
-    return np.asarray(np.abs(zoom - np.median(zoom)) <= _LARGEST_ZOOM) if len(rows) else zoom > 0
+    return np.asarray(np.abs(zoom - np.median(zoom)) <= _LARGEST_ZOOM)
 
 
 def unit_vectors(descriptors: UInt8) -> Float32:
     """Scale (K, D) descriptors to unit length."""
     values = descriptors.astype(np.float32)
     length = np.linalg.norm(values, axis=1, keepdims=True)
-    return values / np.maximum(length, 1)
+    return np.asarray(values / np.maximum(length, 1))

@@ -19,6 +19,7 @@ from vggt_sfm.tracking.features import (
     quiet_pycolmap,
     verified_places,
 )
+from vggt_sfm.tracking.masks import ReadMask, no_mask
 from vggt_sfm.tracking.matches import (
     ReadImage,
     VerifiedMatches,
@@ -36,9 +37,12 @@ class SiftSource:
 
     name = "sift"
 
-    def __init__(self, config: TrackConfig, read_image: ReadImage) -> None:
+    def __init__(
+        self, config: TrackConfig, read_image: ReadImage, read_mask: ReadMask = no_mask
+    ) -> None:
         self._config = config
         self._read_image = read_image
+        self._read_mask = read_mask
 
     def match(self, scene: Scene, pairs: Int64, progress: Progress) -> VerifiedMatches:
         """Extract, match and verify; images without features simply have no matches.
@@ -63,7 +67,12 @@ class SiftSource:
         self, first_octave: int, scene: Scene, pairs: Int64, progress: Progress
     ) -> VerifiedMatches:
         features = extract_features(
-            scene.frames, self._config, self._read_image, progress, first_octave=first_octave
+            scene.frames,
+            self._config,
+            self._read_image,
+            self._read_mask,
+            progress,
+            first_octave=first_octave,
         )
         candidates = self._match_descriptors(features, pairs, progress)
         verified: dict[tuple[int, int], Int64] = {}
