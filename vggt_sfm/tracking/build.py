@@ -31,10 +31,8 @@ from vggt_sfm.tracking.sources.sift import SiftSource
 _logger = get_logger(__name__)
 
 _REFERENCE_WIDTH_PX = 518
-# By how much a position may be wrong before it is refined: the network's, px of its input, and
-# those of features, px of the photograph.
+# By how much a position of the network may be wrong before it is refined, px of its input.
 _COARSE_REACH = 2.5
-_EXACT_REACH_PX = 0.0
 
 
 def build_tracks(
@@ -164,7 +162,7 @@ def _refined(
 ) -> Observations:
     """Align positions at the photographs' resolution; those of the network may be far off."""
     network_px = np.array([1 / min(m.scale) for m in scene.pixel_maps])[observations.frame_index]
-    reach_px = np.where(observations.source == coarse, _COARSE_REACH * network_px, _EXACT_REACH_PX)
+    reach_px = np.where(observations.source == coarse, _COARSE_REACH * network_px, 0.0)
     xy, rows = refine_positions(observations, reach_px, scene, guidance, read_image, progress)
     for s, frame in enumerate(scene.frames):
         here = rows[observations.frame_index[rows] == s]

@@ -10,8 +10,9 @@ import numpy as np
 from vggt_sfm._checks import Bool, Float32, Float64, Int64
 from vggt_sfm.tracking.guidance import Window, epipolar_lines
 
-# Features are searched for in blocks with a common window: this many along the longer side.
+# Features are searched for in blocks with a common window: so many along the longer side at most.
 _BLOCKS = 6
+_POINTS_A_BLOCK = 40  # at least, on average: a block has a price of its own
 # Of descriptors. In a small window the best of a few candidates often has no rival, so the ratio
 # test says little: on fountain-P11, of matches below this a third to a half were off by a pixel.
 _LEAST_COSINE = 0.9
@@ -90,7 +91,8 @@ def _blocks(places: Float32, xy: Float32, window: Window) -> Iterator[tuple[Int6
     known = np.flatnonzero(np.isfinite(places).all(axis=1))
     if not len(known):
         return
-    size = max(float(np.ptp(xy, axis=0).max()) / _BLOCKS, window.radius / 2, 1.0)
+    blocks = np.clip(np.sqrt(len(known) / _POINTS_A_BLOCK), 1, _BLOCKS)
+    size = max(float(np.ptp(xy, axis=0).max()) / blocks, window.radius / 2, 1.0)
     # far outside of the image nothing is found; clipped, so that the key stays an integer
     cell = np.clip(places[known] / size, -100, 1000).astype(np.int64)
     key = cell[:, 1] * 2000 + cell[:, 0]

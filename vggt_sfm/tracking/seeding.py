@@ -67,15 +67,16 @@ def sample_depth(depth: Float32, xy: Float64) -> Float64:
     Returns:
         (n,) depth, NaN outside the map and where no neighbour is known.
     """
-    return sample_points(np.where(depth > 0, depth, np.nan)[..., None], xy)[:, 0]
+    return sample_points(depth[..., None], xy, positive=True)[:, 0]
 
 
-def sample_points(values: Float32, xy: Float64) -> Float64:
+def sample_points(values: Float32, xy: Float64, *, positive: bool = False) -> Float64:
     """Interpolate (H, W, K) values bilinearly between the pixels where all are finite.
 
     Args:
         values: (H, W, K), world points for instance.
         xy: (n, 2) px of the map, corner origin.
+        positive: Whether values that are not positive are unknown too.
 
     Returns:
         (n, K), NaN outside the map and where no neighbour is known.
@@ -91,7 +92,7 @@ def sample_points(values: Float32, xy: Float64) -> Float64:
             row = np.clip(corner[:, 1] + dy, 0, height - 1).astype(np.int64)
             share = np.abs(1 - dx - fraction[:, 0]) * np.abs(1 - dy - fraction[:, 1])
             value = values[row, column].astype(np.float64)
-            known = np.isfinite(value).all(axis=1, keepdims=True)
+            known = (np.isfinite(value) & ((value > 0) | (not positive))).all(1, keepdims=True)
             share = share[:, None] * known
             total += share * np.where(known, value, 0.0)
             weight += share
