@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from vggt_sfm.benchmarks import cost, cost_runs
 from vggt_sfm.benchmarks.cost_runs import DEFAULTS, OURS, SAME, Cost
 from vggt_sfm.errors import GateError
-from vggt_sfm.tracking.sources import sift
+from vggt_sfm.tracking import features
 
 AUC = {"1": 60.0, "3": 80.0, "5": 90.0, "30": 99.0}
 
@@ -80,4 +80,4 @@ def test_the_first_octave_is_the_one_that_was_used(
     found, used = cost_runs.run_ours(tmp_path, tmp_path / "out", None)
     assert used == octave
     assert (found.steps["extract"], found.steps["rest"], found.after_features) == (0.5, 2, 2.5)
-    assert cost_runs.DOUBLED in inspect.getsource(sift)
+    assert cost_runs.DOUBLED in inspect.getsource(features)

@@ -266,14 +266,14 @@ def test_database_is_another_source_and_known_by_its_content(room: Path, tmp_pat
     path = tmp_path / "d.db"
     pycolmap.extract_features(path, room, device=pycolmap.Device.cpu)
     pycolmap.match_exhaustive(path, device=pycolmap.Device.cpu)
-    config = replace(NO_BA, track=TrackConfig(database=path, sift=False))
+    config = replace(NO_BA, track=TrackConfig(database=path, guided=False))
     before = path.read_bytes()
     alone = reconstruct(room, tmp_path / "out", config)
     assert alone.report.num_points > 100
     assert {image.status for image in alone.report.images} == {"registered"}
     assert path.read_bytes() == before
     elsewhere = path.rename(tmp_path / "elsewhere.db")
-    moved = replace(NO_BA, track=TrackConfig(database=elsewhere, sift=False))
+    moved = replace(NO_BA, track=TrackConfig(database=elsewhere, guided=False))
     assert _ran(reconstruct(room, tmp_path / "out", moved)) == ["seed", "export"]
     with pycolmap.Database.open(elsewhere) as database:
         database.clear_two_view_geometries()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from synthetic import synthetic_scene
+from synthetic import disturbed, synthetic_scene
 
 from vggt_sfm._log import SilentProgress
 from vggt_sfm.ba.adjust import adjust
@@ -15,6 +15,7 @@ from vggt_sfm.pipelines.report import image_outcomes
 
 def test_statuses_and_uncertainties_of_the_adjustment_are_passed_on() -> None:
     data = synthetic_scene(num_frames=4, num_points=60, pixel_noise=0.3)
+    data = disturbed(data, rotation_deg=1, center=0.05)
     seed = seed_reconstruction(data.scene, data.predictions, data.tracks, SeedConfig())
     model, bundle = adjust(seed, BundleConfig(), SilentProgress())
     assert [image.status for image in bundle.images] == ["refined"] * 4

@@ -20,7 +20,6 @@ KILLED_IN = {
     "describe images": ["ingest"],
     "match pairs": ["ingest"],
     "features": ["ingest", "predict"],
-    "verify": ["ingest", "predict"],
     "adjust": ["ingest", "predict", "track"],
     "export": ["ingest", "predict", "track", "adjust"],
 }

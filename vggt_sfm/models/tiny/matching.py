@@ -87,7 +87,7 @@ def fine_logits(
     rows = ys.clamp(0, height - 1) * width + xs.clamp(0, width - 1)
     flat = fine_b.permute(0, 2, 3, 1).reshape(-1, fine_b.shape[1])  # (B h w, F)
     rows = (rows + image[:, None] * (height * width)).flatten()
-    patches = flat.index_select(0, rows).view(len(query), side**2, -1)  # (n, side², F)
+    patches = flat.index_select(0, rows).view(len(query), side**2, flat.shape[1])  # (n, side², F)
     similarity = torch.einsum("nf,nwf->nw", query, patches)
     return similarity.masked_fill(outside, -1.0), (middle.float() + 0.5) * FINE
 
@@ -200,7 +200,7 @@ def refine(
     logits, base = fine_logits(fine_a, fine_b, image, xy_a, start_b, side)
     probability = torch.softmax(logits * model.log_fine_temperature.exp(), 1)
     center = window_offsets(probability.device, side)[probability.argmax(1)]
-    squares = probability.view(-1, side, side)  # (n, rows, columns)
+    squares = probability.view(len(probability), side, side)  # (n, rows, columns)
     steps = (torch.arange(side, device=xy_a.device) - side // 2) * float(FINE)
     mass = probability.sum(1)
     # mean shift to the mode: a window that moves with its centre has no bias towards cell centres
