@@ -21,7 +21,7 @@ from vggt_sfm import ReconstructConfig, reconstruct
 from vggt_sfm._checks import Float64
 from vggt_sfm.benchmarks import markdown
 from vggt_sfm.benchmarks.colmap_run import DATABASE, extract, map_images, match, quiet
-from vggt_sfm.benchmarks.intrinsics import MODES, colmap_options
+from vggt_sfm.benchmarks.intrinsics import MODES, colmap_options, self_calibrated
 from vggt_sfm.benchmarks.real_photos import FEATURES, rotation_agreement, score
 from vggt_sfm.errors import GateError
 from vggt_sfm.io.colmap import poses_by_name, read_sparse
@@ -73,16 +73,12 @@ class Photographs:
 
 
 def run_mode(found: Photographs, mode: str, seeds: int, output: Path) -> Iterator[Outcome]:
-    """Measure a scene in one mode; nothing comes where the mode cannot be had."""
-    config = ReconstructConfig()
+    """Measure a scene in one mode; nothing comes where the true camera is not known."""
+    config = self_calibrated(ReconstructConfig(), found.camera)
     if mode != _FIRST_MODE:
         if found.camera is None:
             return
-        treated = MODES[mode](config, found.camera)
-        if treated is None:
-            click.echo(f"{found.name}: no option yet for intrinsics that are {mode}", err=True)
-            return
-        config = treated
+        config = MODES[mode](config, found.camera)
     for seed in range(seeds):
         colmap: dict[str, Float64] = {}
         if mode not in _ONLY_OURS:

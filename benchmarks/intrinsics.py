@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import pycolmap
 
 from vggt_sfm import ReconstructConfig
-from vggt_sfm.ba.config import SeedConfig
 from vggt_sfm.benchmarks.colmap_run import ColmapOptions
 
 
-def self_calibrated(config: ReconstructConfig, camera: pycolmap.Camera) -> ReconstructConfig:
+def self_calibrated(config: ReconstructConfig, camera: pycolmap.Camera | None) -> ReconstructConfig:
     """Focal length and distortion by the photographs; the principal point is the centre."""
-    return config
+    return replace(config, adjust=replace(config.adjust, refine_principal_point="no"))
 
 
-def given(config: ReconstructConfig, camera: pycolmap.Camera) -> ReconstructConfig | None:
-    """Every value as the ground truth has it, and held; None where there is no option for it."""
-    if "camera_params" not in {field.name for field in fields(SeedConfig)}:
-        return None
+def given(config: ReconstructConfig, camera: pycolmap.Camera) -> ReconstructConfig:
+    """Every value as the ground truth has it, and held."""
     values: dict[str, Any] = {"camera_model": camera.model.name, "camera_params": params(camera)}
-    adjusting = replace(config.adjust, refine_focal=False, refine_distortion="no")
+    adjusting = replace(
+        config.adjust, refine_focal=False, refine_distortion="no", refine_principal_point="no"
+    )
     return replace(config, seed=replace(config.seed, **values), adjust=adjusting)
 
 
 def free_principal_point(config: ReconstructConfig, camera: pycolmap.Camera) -> ReconstructConfig:
-    """As self-calibrated, and the principal point by the photographs too."""
-    return replace(config, adjust=replace(config.adjust, refine_principal_point="yes"))
+    """As self-calibrated, and the principal point too where held-out tracks fit better for it."""
+    return replace(config, adjust=replace(config.adjust, refine_principal_point="auto"))
 
 
-Ours = Callable[[ReconstructConfig, pycolmap.Camera], ReconstructConfig | None]
+Ours = Callable[[ReconstructConfig, pycolmap.Camera], ReconstructConfig]
 MODES: dict[str, Ours] = {
     "self-calibrated": self_calibrated,
     "given": given,

@@ -205,7 +205,7 @@ INGEST = Stage(number=1, name="ingest", version=2, run=run_ingest, store=Hdf5Sto
 PREDICT = Stage(number=2, name="predict", version=3, run=run_predict, store=Hdf5Store(Predictions))
 TRACK = Stage(number=3, name="track", version=3, run=run_track, store=Hdf5Store(Tracks))
 SEED = Stage(number=4, name="seed", version=2, run=run_seed, store=None)
-ADJUST = Stage(number=5, name="adjust", version=1, run=run_adjust, store=AdjustedStore())
+ADJUST = Stage(number=5, name="adjust", version=2, run=run_adjust, store=AdjustedStore())
 EXPORT = Stage(number=6, name="export", version=1, run=run_export, store=None)
 
 STAGES = {stage.name: stage for stage in (INGEST, PREDICT, TRACK, SEED, ADJUST, EXPORT)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +70,14 @@ def test_given_intrinsics_are_said_to_pycolmap_and_held() -> None:
 
 def test_modes_of_ours() -> None:
     config = ReconstructConfig()
-    assert intrinsics.self_calibrated(config, CAMERA) == config
-    assert intrinsics.free_principal_point(config, CAMERA).adjust.refine_principal_point
-    held = intrinsics.given(config, CAMERA)
-    if held is not None:  # as soon as there is an option for it
-        assert not held.adjust.refine_focal
-        assert "50.25,51,31,24.5" in str(held.seed)
+    plain = intrinsics.self_calibrated(config, None)
+    assert plain.adjust == replace(config.adjust, refine_principal_point="no")
+    freed = intrinsics.free_principal_point(plain, CAMERA)
+    assert freed.adjust.refine_principal_point == "auto"
+    held = intrinsics.given(plain, CAMERA)
+    assert not held.adjust.refine_focal
+    assert held.adjust.refine_distortion == held.adjust.refine_principal_point == "no"
+    assert held.seed.camera_params == "50.25,51,31,24.5"
 
 
 def test_a_pair_without_a_pose_counts_as_180_degrees() -> None:

@@ -14,9 +14,10 @@ from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.ba.bundle import Bundle, focal_lengths, measure, read_bundle, write_bundle
 from vggt_sfm.ba.config import BundleConfig
 from vggt_sfm.ba.covariance import PoseSigma, pose_sigmas
+from vggt_sfm.ba.distortion import without_zero_distortion
 from vggt_sfm.ba.gauge import align
 from vggt_sfm.ba.report import BundleReport, ImageReport
-from vggt_sfm.ba.rounds import Rounds, without_zero_distortion
+from vggt_sfm.ba.rounds import Rounds
 from vggt_sfm.ba.selection import largest_component, with_two_views
 from vggt_sfm.ba.statuses import image_reports
 
@@ -135,16 +136,17 @@ def _adjust(seed: Bundle, config: BundleConfig, progress: Progress) -> _Outcome:
     reason = _reason_to_reject(rounds, refined, tried.inlier_ratios)
     if reason:
         return replace(tried, status="rejected", reason=reason)
-    return _in_the_seeds_world(tried, seed, refined, kept, 1.01 * limit_px)
+    solved = without_zero_distortion(rounds.bundle, seed)
+    return _in_the_seeds_world(tried, solved, refined, kept, 1.01 * limit_px)
 
 
 def _in_the_seeds_world(
-    tried: _Outcome, seed: Bundle, refined: Bool, kept: Bool, limit_px: float
+    tried: _Outcome, solved: Bundle, refined: Bool, kept: Bool, limit_px: float
 ) -> _Outcome:
     """Accept an adjustment, if it survives the way back to the world of the seed."""
-    solved = tried.rounds.bundle if tried.rounds else seed
+    seed = tried.bundle
     try:
-        aligned = align(without_zero_distortion(solved, seed), seed, refined, kept)
+        aligned = align(solved, seed, refined, kept)
     except ValueError:
         return replace(tried, status="rejected", reason=_TOO_SMALL)
     if not np.all(measure(aligned)[0][kept] <= limit_px):

@@ -44,8 +44,10 @@ def pose_sigmas(
         wanted = pycolmap.BACovarianceOptions()
         wanted.params = pycolmap.BACovarianceOptionsParams.POSES
         found = pycolmap.estimate_ba_covariance_from_problem(wanted, model, adjuster.problem)
-    sigmas = {}
-    for image_id in image_ids if found is not None else []:
+    sigmas: dict[int, PoseSigma] = {}
+    if found is None:
+        return sigmas
+    for image_id in image_ids:
         covariance = found.get_cam_cov_from_world(image_id)
         if covariance is not None and np.isfinite(covariance).all():
             # rotation first; a pose whose length is fixed has two values of translation

@@ -74,7 +74,6 @@ def hold_out(
     noise_px: float,
     loss_px: float,
     solve: Solve,
-    refine_focal: bool,
 ) -> Verdict | None:
     """Adjust to a part of the tracks, look at the others, and choose what explains those best.
 
@@ -90,8 +89,7 @@ def hold_out(
         choices: What to try, the simplest first.
         noise_px: Standard deviation of the good observations, image px.
         loss_px: Scale of the Cauchy loss, image px.
-        solve: Runs one solve.
-        refine_focal: Whether focal lengths are free.
+        solve: Runs one solve, with focal lengths free where they may be.
 
     Returns:
         The verdict, or None where there are too few tracks for one.
@@ -113,25 +111,11 @@ def hold_out(
     for fold in range(count):
         test = active & (folds == fold)[bundle.point_of]
         train = with_two_views(bundle, active & ~test)
-        for n, choice in enumerate(choices):
-            step = Round(
-                name="without a fold",
-                loss_px=loss_px,
-                max_iterations=_ITERATIONS,
-                refine_focal=refine_focal,
-                refine_distortion=choice.distortion,
-                refine_principal_point=choice.principal_point,
-                tolerance=_TOLERANCE,
-            )
-            adjusted = solve(bundle, train, step, choice.prior_scale)
-            images = np.bincount(bundle.image_of[train], minlength=len(bundle.names)) > 0
-            cameras = align(adjusted, bundle, images, train)
-            cost, error = _cost(replace(cameras, xyz=bundle.xyz), test, noise_px, loss_px)
+        tried = [_without(bundle, train, choice, loss_px, solve) for choice in choices]
+        for n, cameras in enumerate([*tried, seed]):
+            cost, error = _cost(cameras, test, noise_px, loss_px)
             costs[n] += cost
             errors[n].append(error)
-        cost, error = _cost(seed, test, noise_px, loss_px)
-        costs[-1] += cost
-        errors[-1].append(error)
     best = int(costs[:-1].sum(axis=1).argmin())
     simplest = next(
         n for n in range(len(choices)) if _excess(costs[n], costs[best]) <= 0 or n == best
@@ -154,6 +138,22 @@ def hold_out(
     )
 
 
+def _without(bundle: Bundle, train: Bool, choice: Choice, loss_px: float, solve: Solve) -> Bundle:
+    """Adjust cameras to the training tracks, in the world and with the points of the start."""
+    step = Round(
+        name="without a fold",
+        loss_px=loss_px,
+        max_iterations=_ITERATIONS,
+        refine_focal=True,
+        refine_distortion=choice.distortion,
+        refine_principal_point=choice.principal_point,
+        tolerance=_TOLERANCE,
+    )
+    adjusted = solve(bundle, train, step, choice.prior_scale)
+    images = np.bincount(bundle.image_of[train], minlength=len(bundle.names)) > 0
+    return replace(align(adjusted, bundle, images, train), xyz=bundle.xyz)
+
+
 def _cost(cameras: Bundle, test: Bool, noise_px: float, loss_px: float) -> tuple[Float64, Float64]:
     """Fit the held-out points to fixed cameras; return (N,) costs and the errors, px."""
     fitted = cameras
@@ -162,7 +162,8 @@ def _cost(cameras: Bundle, test: Bool, noise_px: float, loss_px: float) -> tuple
     rows = np.flatnonzero(test)
     error = np.minimum(measure(fitted)[0][rows], _WORST * noise_px)
     cost = np.log1p(np.square(error / loss_px)) * np.square(loss_px / noise_px) / 2
-    return np.bincount(cameras.point_of[rows], cost, len(cameras.xyz)), error
+    by_track = np.bincount(cameras.point_of[rows], cost, len(cameras.xyz)).astype(np.float64)
+    return by_track, np.asarray(error)
 
 
 def _standard_error(difference: Float64) -> float:

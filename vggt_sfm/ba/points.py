@@ -35,10 +35,12 @@ def fit_points(bundle: Bundle, active: Bool, loss_px: float, iterations: int) ->
     count, xyz = len(moved), bundle.xyz[moved]
     damping = np.full(count, _START_DAMPING)
     by_image = _by_image(bundle, rows)
+    pose = bundle.cam_from_world[bundle.image_of[rows]]
+    focal = focal_lengths(bundle)[bundle.image_of[rows]]
     error = _errors(bundle, rows, by_image, xyz[point])
     cost = _costs(error, point, count, loss_px)
     for _ in range(iterations):
-        J = _jacobians(bundle, rows, xyz[point])
+        J = _jacobians(pose, focal, xyz[point])
         weight = 1 / (1 + np.square(error).sum(axis=1) / loss_px**2)
         H = _sums(point, np.einsum("mki,mkj->mij", J, J) * weight[:, None, None], count)
         gradient = _sums(point, np.einsum("mki,mk->mi", J, error) * weight[:, None], count)
@@ -76,12 +78,10 @@ def _errors(
     return np.where(np.isfinite(error), error, _BEHIND)
 
 
-def _jacobians(bundle: Bundle, rows: Int64, xyz: Float64) -> Float64:
+def _jacobians(pose: Float64, focal: Float64, xyz: Float64) -> Float64:
     """Return the (m, 2, 3) derivatives of pinhole projections by (m, 3) points."""
-    pose = bundle.cam_from_world[bundle.image_of[rows]]
     x, y, z = transform_points(pose, xyz).T
     z = np.where(np.abs(z) > 1e-9, z, 1e-9)
-    focal = focal_lengths(bundle)[bundle.image_of[rows]]
     zero = np.zeros_like(z)
     by_camera_point = np.stack(
         [
@@ -95,11 +95,11 @@ def _jacobians(bundle: Bundle, rows: Int64, xyz: Float64) -> Float64:
 
 def _costs(error: Float64, point: Int64, count: int, loss_px: float) -> Float64:
     cost = np.log1p(np.square(error).sum(axis=1) / loss_px**2)
-    return np.bincount(point, cost, count)
+    return np.bincount(point, cost, count).astype(np.float64)
 
 
 def _sums(point: Int64, values: Float64, count: int) -> Float64:
     """Add up (m, …) values by point."""
     flat = values.reshape(len(values), -1)
     sums = [np.bincount(point, column, count) for column in flat.T]
-    return np.stack(sums, axis=1).reshape(count, *values.shape[1:])
+    return np.stack(sums, axis=1).reshape(count, *values.shape[1:]).astype(np.float64)

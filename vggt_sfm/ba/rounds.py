@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import pycolmap
 
 from vggt_sfm._checks import Bool
 from vggt_sfm.ba.bundle import Bundle, measure
 from vggt_sfm.ba.config import BundleConfig
+from vggt_sfm.ba.distortion import with_distortion
 from vggt_sfm.ba.evidence import Choice, Verdict, hold_out
 from vggt_sfm.ba.gauge import normalize
 from vggt_sfm.ba.priors import make_priors
@@ -94,6 +94,7 @@ class Rounds:
         self.bundle = self._seed
         """The current state, in a world of its own."""
         self.reports: list[RoundReport] = []
+        self._choice = Choice()
         self.verdict: Verdict | None = None
         """What held-out tracks say; None where there were too few, or no time."""
         self.noise_px = px
@@ -110,7 +111,9 @@ class Rounds:
             self.bundle = lift_points(self.bundle, self._seed, self._candidates, early)
             self._solve(_POINTS_ROUND, late & self._in_front())
         self._solve(_ALL_ROUND, self._good())
-        choice = self._choose()
+        good = self._good()
+        self._set_noise(good)
+        self._choice = choice = self._choose(good)
         loss_px = self._config.loss_px
         if loss_px is None:
             loss_px = _LAST_LOSS * self.noise_px / self._px
@@ -120,7 +123,6 @@ class Rounds:
             refine_distortion=choice.distortion,
             refine_principal_point=choice.principal_point,
         )
-        good = self._good()
         for _ in range(_LAST_TRIES):
             used = good
             self._solve(last, used, choice.prior_scale)
@@ -133,13 +135,12 @@ class Rounds:
     @property
     def last_round(self) -> Round:
         """What was free in the last round, for a covariance."""
-        choice = self.verdict.choice if self.verdict else Choice()
         return replace(
             _LAST_ROUND,
             loss_px=_EVIDENCE_LOSS * self.noise_px,
             refine_focal=self._refines_focal(),
-            refine_distortion=choice.distortion,
-            refine_principal_point=choice.principal_point,
+            refine_distortion=self._choice.distortion,
+            refine_principal_point=self._choice.principal_point,
         )
 
     def _solve_early(self, active: Bool) -> None:
@@ -155,11 +156,9 @@ class Rounds:
                 break
         self.bundle = max(attempts, key=lambda attempt: attempt[0])[1]
 
-    def _choose(self) -> Choice:
+    def _choose(self, good: Bool) -> Choice:
         """Let held-out tracks decide what is free in the end."""
         config = self._config
-        good = self._good()
-        self._set_noise(good)
         asked = Choice(
             distortion=config.refine_distortion == "yes",
             principal_point=config.refine_principal_point == "yes",
@@ -184,7 +183,6 @@ class Rounds:
             self.noise_px,
             _EVIDENCE_LOSS * self.noise_px,
             self._quiet_solve,
-            self._refines_focal(),
         )
         return self.verdict.choice if self.verdict else asked
 
@@ -272,34 +270,3 @@ class Rounds:
             self._config.max_error_px * self._px,
             self._config.min_angle_deg,
         )
-
-
-def with_distortion(bundle: Bundle, config: BundleConfig) -> Bundle:
-    """Give simple pinhole cameras a radial term of zero where the photographs may have one."""
-    if config.refine_distortion == "no":
-        return bundle
-    cameras = []
-    for camera in bundle.cameras:
-        if camera.model == pycolmap.CameraModelId.SIMPLE_PINHOLE:
-            radial = pycolmap.Camera(
-                model="SIMPLE_RADIAL",
-                width=camera.width,
-                height=camera.height,
-                params=[*camera.params, 0.0],
-            )
-            radial.has_prior_focal_length = camera.has_prior_focal_length
-            cameras.append(radial)
-        else:
-            cameras.append(camera)
-    return replace(bundle, cameras=tuple(cameras))
-
-
-def without_zero_distortion(bundle: Bundle, like: Bundle) -> Bundle:
-    """Undo :func:`with_distortion` where the radial term stayed zero."""
-    cameras = [
-        pycolmap.Camera({**old.todict(), "params": new.params[: len(old.params)]})
-        if new.model != old.model and not new.params[len(old.params) :].any()
-        else new
-        for new, old in zip(bundle.cameras, like.cameras, strict=True)
-    ]
-    return replace(bundle, cameras=tuple(cameras))

@@ -89,18 +89,34 @@ def _features(keypoints: Float32, descriptors: UInt8) -> Features:
 
 
 def match_until_enough(
-    config: TrackConfig, frames: Sequence[Frame], match_at: Callable[[int], VerifiedMatches]
+    frames: Sequence[Frame],
+    config: TrackConfig,
+    read_image: ReadImage,
+    read_mask: ReadMask,
+    progress: Progress,
+    match: Callable[[list[Features]], VerifiedMatches],
 ) -> VerifiedMatches:
-    """Match at full size, and again at double size where too few points were matched.
+    """Match features at full size, and at double size where too few points were matched.
 
     Args:
-        config: May name the first octave; how many points are enough.
         frames: The photographs.
-        match_at: Extracts and matches with a first octave.
+        config: May name the first octave; how many points are enough.
+        read_image: As for ``extract_features``.
+        read_mask: Likewise.
+        progress: Likewise.
+        match: Matches the features of all frames.
 
     Returns:
         The matches that count.
     """
+
+    def match_at(first_octave: int) -> VerifiedMatches:
+        return match(
+            extract_features(
+                frames, config, read_image, read_mask, progress, first_octave=first_octave
+            )
+        )
+
     if config.first_octave is not None:
         return match_at(config.first_octave)
     found = match_at(0)

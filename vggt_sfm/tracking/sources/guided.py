@@ -12,7 +12,6 @@ from vggt_sfm.scene import Scene
 from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.features import (
     Features,
-    extract_features,
     match_until_enough,
     verified_places,
 )
@@ -81,23 +80,17 @@ class GuidedSource:
         if len(scene.frames) < 2:
             return verified_matches(self.name, [np.empty((0, 2))] * len(scene.frames), {})
         return match_until_enough(
-            self._config,
             scene.frames,
-            lambda first_octave: self._match_at(first_octave, scene, pairs, progress),
-        )
-
-    def _match_at(
-        self, first_octave: int, scene: Scene, pairs: Int64, progress: Progress
-    ) -> VerifiedMatches:
-        frames = scene.frames
-        features = extract_features(
-            frames,
             self._config,
             self._read_image,
             self._read_mask,
             progress,
-            first_octave=first_octave,
+            lambda features: self._match_features(features, scene, pairs, progress),
         )
+
+    def _match_features(
+        self, features: list[Features], scene: Scene, pairs: Int64, progress: Progress
+    ) -> VerifiedMatches:
         described = [self._describe(s, found) for s, found in enumerate(features)]
         positions = [found.positions for found in features]
         rows: dict[tuple[int, int], Int64] = {}

@@ -14,7 +14,6 @@ from vggt_sfm.scene import Scene
 from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.features import (
     Features,
-    extract_features,
     match_until_enough,
     quiet_pycolmap,
     verified_places,
@@ -58,22 +57,17 @@ class SiftSource:
         if not len(pairs):
             return verified_matches(self.name, [np.empty((0, 2))] * len(scene.frames), {})
         return match_until_enough(
-            self._config,
-            scene.frames,
-            lambda first_octave: self._match_at(first_octave, scene, pairs, progress),
-        )
-
-    def _match_at(
-        self, first_octave: int, scene: Scene, pairs: Int64, progress: Progress
-    ) -> VerifiedMatches:
-        features = extract_features(
             scene.frames,
             self._config,
             self._read_image,
             self._read_mask,
             progress,
-            first_octave=first_octave,
+            lambda features: self._match_features(features, scene, pairs, progress),
         )
+
+    def _match_features(
+        self, features: list[Features], scene: Scene, pairs: Int64, progress: Progress
+    ) -> VerifiedMatches:
         candidates = self._match_descriptors(features, pairs, progress)
         verified: dict[tuple[int, int], Int64] = {}
         with progress.task("verify", len(candidates)) as task:
