@@ -31,6 +31,7 @@ class ColmapOptions:
     max_features: int | None = None
     first_octave: int | None = None
     max_image_size: int | None = None
+    peak_threshold: float | None = None
     camera_model: str = "SIMPLE_RADIAL"
     camera_params: str = ""
     """Given intrinsics, by commas, which are then held."""
@@ -131,6 +132,8 @@ def _extraction(options: ColmapOptions) -> pycolmap.FeatureExtractionOptions:
         extraction.sift.max_num_features = options.max_features
     if options.first_octave is not None:
         extraction.sift.first_octave = options.first_octave
+    if options.peak_threshold is not None:
+        extraction.sift.peak_threshold = options.peak_threshold
     if options.max_image_size is not None:
         extraction.max_image_size = options.max_image_size
     return extraction

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pycolmap
+from PIL import Image
 
 from vggt_sfm._checks import Float64
 from vggt_sfm.benchmarks.child import run
@@ -16,11 +17,10 @@ from vggt_sfm.benchmarks.colmap_run import MODEL, ColmapOptions
 from vggt_sfm.benchmarks.real_photos import score
 from vggt_sfm.errors import GateError
 from vggt_sfm.io.colmap import poses_by_name, read_sparse
-from vggt_sfm.tracking.config import TrackConfig
+from vggt_sfm.tracking.config import LARGEST_ZOOM, TrackConfig
+from vggt_sfm.tracking.features import LOOKING_CLOSER, closer_look, usual_look
 
 OURS, DEFAULTS, SAME = "ours", "pycolmap, defaults", "pycolmap, our features"
-# What the track stage logs when it found too little and matches again; a test reads it there.
-DOUBLED = "matching again at double size"
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 _SEPARATE_CAMERAS = ("sacre_coeur",)
 _EXTRACTION_TASK = "features"
@@ -49,8 +49,10 @@ class Cost:
         return self.steps["match"] + self.steps["map"]
 
 
-def run_ours(images: Path, folder: Path, truth: dict[str, Float64] | None) -> tuple[Cost, int]:
-    """Reconstruct from nothing; also return SIFT's first octave.
+def run_ours(
+    images: Path, folder: Path, truth: dict[str, Float64] | None
+) -> tuple[Cost, TrackConfig]:
+    """Reconstruct from nothing; also return how SIFT looked at the photographs in the end.
 
     Raises:
         GateError: If the process fails.
@@ -61,9 +63,9 @@ def run_ours(images: Path, folder: Path, truth: dict[str, Float64] | None) -> tu
     steps = {**told["stages"], "extract": told["tasks"].get(_EXTRACTION_TASK, 0.0)}
     known = sum(told["stages"].values())
     steps["rest"] = round(cpu_seconds - known, 3)
-    doubled = any(DOUBLED in line for line in told["log"])
-    octave = TrackConfig().first_octave
     poses = poses_by_name(read_sparse(folder / "sparse/0"))
+    again = any(LOOKING_CLOSER in line for line in told["log"])
+    look = closer_look(TrackConfig()) if again else usual_look(TrackConfig(), len(poses))
     cost = Cost(
         program=OURS,
         cpu_seconds=round(cpu_seconds, 3),
@@ -72,7 +74,7 @@ def run_ours(images: Path, folder: Path, truth: dict[str, Float64] | None) -> tu
         remark=told["line"],
         **_scored(poses, truth, images),
     )
-    return cost, octave if octave is not None else -int(doubled)
+    return cost, look
 
 
 def run_colmap(
@@ -116,23 +118,31 @@ def _scored(
     return {"auc": row.get("auc_exact"), "registered": row["registered"]}
 
 
+def with_our_features(look: TrackConfig, longest: int, *, shared_camera: bool) -> ColmapOptions:
+    """Return options that make pycolmap see photographs up to ``longest`` px as we looked."""
+    zoom = look.feature_zoom or LARGEST_ZOOM
+    return ColmapOptions(
+        shared_camera=shared_camera,
+        max_features=look.max_features,
+        max_image_size=round(min(zoom * longest, look.max_image_size) / LARGEST_ZOOM),
+        first_octave=-1,  # doubled, as OpenCV does
+        peak_threshold=look.peak_threshold,
+    )
+
+
 def run_scene(data: Path, scene: str, output: Path, repeat: int) -> list[Cost]:
     """Run the three programs in turn, several times."""
     images, folder = data / scene / "images", output / scene
     has_truth = (data / scene / "gt").is_dir()
     truth = poses_by_name(pycolmap.Reconstruction(data / scene / "gt")) if has_truth else None
-    shared, ours = scene not in _SEPARATE_CAMERAS, TrackConfig()
+    shared = scene not in _SEPARATE_CAMERAS
+    longest = max(max(Image.open(path).size) for path in images.iterdir())
     costs = []
     for number in range(repeat):
         place = folder / str(number)
         # Beside each other in time: how fast a core is changes with what else the machine does.
-        cost, octave = run_ours(images, place / "ours", truth)
-        same = ColmapOptions(
-            shared_camera=shared,
-            max_features=ours.max_features,
-            max_image_size=ours.max_image_size,
-            first_octave=octave,
-        )
+        cost, look = run_ours(images, place / "ours", truth)
+        same = with_our_features(look, longest, shared_camera=shared)
         costs.append(cost)
         plain = ColmapOptions(shared_camera=shared)
         for program, options in ((DEFAULTS, plain), (SAME, same)):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from vggt_sfm.benchmarks import cost, cost_runs
 from vggt_sfm.benchmarks.cost_runs import DEFAULTS, OURS, SAME, Cost
 from vggt_sfm.errors import GateError
-from vggt_sfm.tracking import features
+from vggt_sfm.tracking.config import TrackConfig
+from vggt_sfm.tracking.features import LOOKING_CLOSER, closer_look, usual_look
 
 AUC = {"1": 60.0, "3": 80.0, "5": 90.0, "30": 99.0}
 
@@ -66,18 +67,22 @@ def test_ratios_pair_runs_that_ran_beside_each_other() -> None:
     assert cost.ratio(costs, DEFAULTS, lambda c: c.cpu_seconds) == pytest.approx(4 / 11)
 
 
-@pytest.mark.parametrize(
-    ("log", "octave"), [([], 0), ([f"sift: few matches; {cost_runs.DOUBLED}"], -1)]
-)
-def test_the_first_octave_is_the_one_that_was_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[str], octave: int
+@pytest.mark.parametrize("again", [False, True])
+def test_pycolmap_sees_the_photographs_as_we_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
     stages = {"track": 2.0, "adjust": 1.0}
+    log = [f"sift: {LOOKING_CLOSER}"] if again else []
     told = {"stages": stages, "tasks": {"features": 0.5}, "line": "done", "log": log}
+    poses = {str(s): np.eye(3, 4) for s in range(30)}
     monkeypatch.setattr(cost_runs, "_child", lambda module, *rest: (told, 5.0))
     monkeypatch.setattr(cost_runs, "read_sparse", lambda folder: None)
-    monkeypatch.setattr(cost_runs, "poses_by_name", lambda model: {})
-    found, used = cost_runs.run_ours(tmp_path, tmp_path / "out", None)
-    assert used == octave
+    monkeypatch.setattr(cost_runs, "poses_by_name", lambda model: poses)
+    monkeypatch.setattr(cost_runs, "_scored", lambda *rest: {"auc": None, "registered": 30})
+    found, look = cost_runs.run_ours(tmp_path, tmp_path / "out", None)
+    assert look == (closer_look(TrackConfig()) if again else usual_look(TrackConfig(), 30))
     assert (found.steps["extract"], found.steps["rest"], found.after_features) == (0.5, 2, 2.5)
-    assert cost_runs.DOUBLED in inspect.getsource(features)
+    options = cost_runs.with_our_features(look, 640, shared_camera=True)
+    assert (options.max_image_size, options.first_octave) == (640 if again else 320, -1)
+    assert options.max_features == look.max_features
+    assert options.peak_threshold == look.peak_threshold

@@ -45,7 +45,7 @@ def build(
     mask: NDArray[np.bool_] | None = None,
 ) -> Tracks:
     return build_tracks(
-        config or TrackConfig(first_octave=0),
+        config or TrackConfig(feature_zoom=1.0),
         plain_scene(3, SIZE),
         predicted or predictions(),
         SilentProgress(),
@@ -109,7 +109,7 @@ def test_both_sources_together() -> None:
 
 
 def test_positions_of_features_stay() -> None:
-    plain, refined = build(TrackConfig(first_octave=0, refine=False)), build()
+    plain, refined = build(TrackConfig(feature_zoom=1.0, refine=False)), build()
     np.testing.assert_array_equal(plain.xy, refined.xy)
 
 

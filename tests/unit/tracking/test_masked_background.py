@@ -105,7 +105,7 @@ def test_the_object_keeps_its_matches(source: str, tmp_path: Path) -> None:
         first, second = matched_points()
         predictions = replace(predictions, matches=network_matches({PAIR: (first / 2, second / 2)}))
     config = TrackConfig(
-        first_octave=-1,
+        feature_zoom=2.0,
         guided=source == "guided",
         sift=source == "sift",
         refine=False,
@@ -147,6 +147,6 @@ def test_masked_matches_do_not_widen_windows() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vggt_sfm.tracking.build.Guidance", Spy)
-        build(TrackConfig(first_octave=0, refine=False), predictions, MASK)
+        build(TrackConfig(feature_zoom=1.0, refine=False), predictions, MASK)
     assert wide.radius > 30
     assert max(seen) < 0.02 * max(SIZE)

@@ -42,7 +42,7 @@ def match(
     def read_image(frame: Frame) -> UInt8:
         return images[int(frame.path)]
 
-    source = SiftSource(config or TrackConfig(first_octave=0), read_image)
+    source = SiftSource(config or TrackConfig(feature_zoom=1.0), read_image)
     return source.match(scene, all_pairs(len(images)) if pairs is None else pairs, SilentProgress())
 
 
@@ -87,24 +87,13 @@ def test_only_the_pairs_that_are_asked_for() -> None:
 def test_a_reduced_image_reports_full_size_positions() -> None:
     full, reduced = (
         match(IMAGES),
-        match(IMAGES, config=TrackConfig(first_octave=0, max_image_size=240)),
+        match(IMAGES, config=TrackConfig(feature_zoom=1.0, max_image_size=240)),
     )
     assert reduced.keypoints[0][:, 0].max() > 260
     assert len(reduced.keypoints[0]) < len(full.keypoints[0])
     # The same spots again, to within the localisation of the coarser pixels.
     distance = np.linalg.norm(full.keypoints[0][:, None] - reduced.keypoints[0], axis=2).min(axis=0)
     assert np.median(distance) < 0.5
-
-
-def test_sparse_scenes_are_matched_again_at_double_size(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
-    small = [image[:120, :160] for image in IMAGES[:2]]
-    plain = match(small)
-    automatic = match(small, config=TrackConfig())
-    assert "double size" in caplog.text
-    assert len(automatic.matches[0]) > len(plain.matches[0])
 
 
 @pytest.mark.parametrize(
@@ -117,11 +106,11 @@ def test_sparse_scenes_are_matched_again_at_double_size(
     ],
     ids=["black", "white", "one pixel", "noise"],
 )
-@pytest.mark.parametrize("first_octave", [0, None])
+@pytest.mark.parametrize("feature_zoom", [1.0, None])
 def test_images_without_matches_do_not_disturb_the_others(
-    image: UInt8, first_octave: int | None
+    image: UInt8, feature_zoom: float | None
 ) -> None:
-    config = TrackConfig(first_octave=first_octave)
+    config = TrackConfig(feature_zoom=feature_zoom)
     verified = match([IMAGES[0], image, IMAGES[1]], config=config)
     np.testing.assert_array_equal(verified.pairs, [[0, 2]])
     assert not len(match([image, image], config=config).matches)
