@@ -66,7 +66,8 @@ def _write(group: h5py.Group, value: object) -> None:
     for field in fields(value):  # type: ignore[arg-type]
         item = getattr(value, field.name)
         if isinstance(item, np.ndarray):
-            packed = {"compression": "gzip", "shuffle": True} if item.ndim and item.size else {}
+            # LZF packs depth maps nearly as small as gzip does, in half of its time
+            packed = {"compression": "lzf", "shuffle": True} if item.ndim and item.size else {}
             group.create_dataset(field.name, data=item, **packed)
         elif is_dataclass(item) and _has_arrays(type(item)):
             _write(group.create_group(field.name), item)

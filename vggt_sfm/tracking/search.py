@@ -15,7 +15,7 @@ _BLOCKS = 6
 _POINTS_A_BLOCK = 40  # at least, on average: a block has a price of its own
 # Of descriptors. In a small window the best of a few candidates often has no rival, so the ratio
 # test says little: on fountain-P11, of matches below this a third to a half were off by a pixel.
-_LEAST_COSINE = 0.9
+_LEAST_COSINE = 0.93
 _NO_MATCH = -1.0
 _FAR_PX = 1e6  # beyond every image, and exact enough as a float32
 _MOST_AT_ONCE = 4096  # rows that are compared with a whole image

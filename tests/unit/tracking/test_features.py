@@ -40,7 +40,7 @@ def clouds() -> NDArray[np.uint8]:
     """Blurred noise: many features of all contrasts."""
     rng = np.random.default_rng(0)
     image = cv2.GaussianBlur(rng.integers(0, 255, (128, 180, 3), dtype=np.uint8), (0, 0), 2)
-    return np.asarray(image)
+    return np.asarray(cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX))  # type: ignore[call-overload]
 
 
 def extract(image: NDArray[np.uint8], config: TrackConfig) -> Features:

@@ -156,12 +156,13 @@ def _coarse_matches(
     root.mul_(left[:, None]).mul_(right)
     device = root.device
     values = root.cpu().numpy()
-    there = values.argmax(1)  # NumPy's is many times faster than torch's
-    back = values.argmax(0)[there]
-    y, x = np.divmod(first.cells.cpu().numpy(), first.columns)
-    near = (np.abs(y[back] - y) <= 1) & (np.abs(x[back] - x) <= 1)
+    there = values.argmax(1)  # NumPy's is many times faster than torch's, along rows
     trust = values[np.arange(len(there)), there]
-    here = np.flatnonzero(near & (trust > MIN_PROBABILITY))
+    here = np.flatnonzero(trust > MIN_PROBABILITY)
+    back = np.ascontiguousarray(values[:, there[here]].T).argmax(1)
+    y, x = np.divmod(first.cells.cpu().numpy(), first.columns)
+    near = (np.abs(y[back] - y[here]) <= 1) & (np.abs(x[back] - x[here]) <= 1)
+    here = here[near]
     return (
         torch.as_tensor(here, device=device),
         torch.as_tensor(there[here], device=device),

@@ -30,8 +30,8 @@ from vggt_sfm.scene import Matches, PixelMap, Predictions, Scene
 
 _ALL_PAIRS_UP_TO = 12  # frames
 # of the frames most like a frame: the nearest for certain matches, a farther one for its baseline
-_RANKS = (0, 1, 2, 6)
-_POOLED_CELLS = 300  # of each frame, compared to find out how alike frames are
+_RANKS = (0, 2, 6)
+_POOLED_CELLS = 200  # of each frame, compared to find out how alike frames are
 _MOST_MATCHES = 500
 _DEPTH_SCALE = 2  # the depth head sees the features at half their resolution
 _DEPTH_GROUP = 12  # frames that attend to each other: all of them would cost time squared
