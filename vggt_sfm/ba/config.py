@@ -72,7 +72,7 @@ class BundleConfig:
     """Points seen under a smaller angle are dropped; lower by itself for narrow scenes."""
     pose_prior: bool = True
     """Whether images stay near their start, by as much as their tracks agree with it."""
-    early_points: int = 120
+    early_points: int = 80
     """Points an image in the rounds before the last, chosen for coverage; 0 takes all."""
     min_observations: int = 12
     """Images with fewer good observations keep their predicted pose."""

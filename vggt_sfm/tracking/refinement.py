@@ -14,7 +14,7 @@ from vggt_sfm.tracking.guidance import Guidance
 from vggt_sfm.tracking.linking import Observations
 from vggt_sfm.tracking.matches import ReadImage
 
-_PATCH = 33  # px a side of the patches that are cut out
+_PATCH = 27  # px a side of the patches that are cut out: the window and the largest shift
 _WINDOW = 15  # px a side of what is aligned
 _LARGEST_SHIFT = 5.0  # px of a level's patch
 _LARGEST_ROUND_TRIP = 0.3  # px
@@ -128,12 +128,9 @@ def _contrast(image: UInt8) -> UInt8:
 def _shapes(guidance: Guidance, pair: tuple[int, int], xy: Float64) -> _Shapes:
     """Measure how (n, 2) surroundings in the first frame look in the second, as predicted."""
     i, j = pair
-    columns = []
-    for axis in np.eye(2):
-        ahead = guidance.locate(guidance.lift(i, xy + _REACH_PX * axis), j)
-        behind = guidance.locate(guidance.lift(i, xy - _REACH_PX * axis), j)
-        columns.append((ahead - behind) / (2 * _REACH_PX))
-    jacobian: Float64 = np.stack(columns, axis=-1)
+    around = xy + _REACH_PX * np.array([[[1.0, 0]], [[0, 1]], [[-1, 0]], [[0, -1]]])  # (4, n, 2)
+    seen = guidance.locate(guidance.lift(i, around.reshape(-1, 2)), j).reshape(2, 2, -1, 2)
+    jacobian: Float64 = np.moveaxis(seen[0] - seen[1], 0, -1) / (2 * _REACH_PX)
     jacobian[~np.isfinite(jacobian).all(axis=(1, 2))] = 0
     stretch = np.linalg.svd(jacobian)[1]
     usable = (stretch[:, 0] <= _MOST_STRETCH) & (stretch[:, 1] >= 1 / _MOST_STRETCH)

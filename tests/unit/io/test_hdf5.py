@@ -124,8 +124,9 @@ def test_attributes_are_kept_and_no_name_holds_a_slash(
     with h5py.File(tmp_path / "a.h5") as file:
         assert dict(file.attrs) == {"stage": "predict"}
         assert sorted(file) == sorted(field.name for field in fields(Predictions))
-        assert file["depth"].compression == "gzip"
+        assert file["depth"].compression == "lzf"
         assert file["depth"].shuffle
+        assert file["depth"].fletcher32
     hdf5.save(tmp_path / "b.h5", _scene(3), {})
     with h5py.File(tmp_path / "b.h5") as file:
         assert sorted(file) == ["frames", "pixel_maps", "skipped"]

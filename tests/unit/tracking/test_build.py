@@ -140,6 +140,11 @@ def test_equal_inputs_give_equal_tracks() -> None:
         {"min_inliers": 7},
         {"max_ratio": 1.5},
         {"max_error_px": 0.0},
+        {"feature_zoom": 0.0},
+        {"feature_zoom": 2.1},
+        {"peak_threshold": 0.0},
+        {"neighbors": 0},
+        {"enough_points": -1},
         {"threads": -1},
     ],
 )
@@ -154,7 +159,7 @@ def test_no_track_of_any_source_lies_on_a_masked_pixel() -> None:
     whole, masked = build(), build(mask=mask)
     assert (whole.xy[:, 0] < 107).any()
     assert masked.xy[:, 0].min() >= 107
-    assert 100 < len(masked.xyz) < len(whole.xyz)
+    assert 60 < len(masked.xyz) < len(whole.xyz)
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vggt_sfm.tracking.guidance import Window
-from vggt_sfm.tracking.search import SearchPoints, search
+from vggt_sfm.tracking.search import _LEAST_COSINE, SearchPoints, search
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -54,7 +54,7 @@ def slow(
         rival = ranked[1][0] if len(ranked) > 1 else -1.0
         wanted_back = max((score(c, b), -c) for c in candidates if allowed(c, b))
         angles = np.arccos(np.clip([best, rival], -1, 1))
-        if best > 0.9 and angles[0] < max_ratio * angles[1] and -wanted_back[1] == a:
+        if best > _LEAST_COSINE and angles[0] < max_ratio * angles[1] and -wanted_back[1] == a:
             found.append((a, b))
     return found
 
