@@ -119,7 +119,8 @@ def test_the_object_keeps_its_matches(source: str, tmp_path: Path) -> None:
     left = int(np.sum(moved & on_object(unmasked.xy[::2])))
     tracks = build(config, predictions, MASK)
     assert tracks.source_names == (source,)
-    assert len(tracks.xyz) >= max(20, 1.4 * left)
+    # windows keep many of them even without a mask
+    assert len(tracks.xyz) >= max(20, (1.1 if source == "guided" else 1.4) * left)
     assert on_object(tracks.xy).all()
     assert still(tracks) < 0.2
     distance = epipolar_distance(
