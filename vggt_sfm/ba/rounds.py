@@ -46,7 +46,7 @@ _GOOD_SHARE = 0.8
 _GOOD_IMAGE = 0.6
 _POINTS_ROUND = Round(name="points", loss_px=1.5, max_iterations=10, refine_poses=False)
 _ALL_ROUND = Round(name="all", loss_px=1.0, max_iterations=10, tolerance=1e-4, refine_focal=True)
-_LAST_ROUND = Round(name="last", loss_px=1.0, max_iterations=40, tolerance=5e-5, refine_focal=True)
+_LAST_ROUND = Round(name="last", loss_px=1.0, max_iterations=40, tolerance=1e-4, refine_focal=True)
 # Of the noise, as far as it is known then: a loss this narrow listens to the exact observations
 # most, and freed intrinsics follow those instead of the coarse ones.
 _LAST_LOSS = 1.2

@@ -85,10 +85,11 @@ def _detect(sift: cv2.Feature2D, image: UInt8, config: TrackConfig) -> tuple[Flo
     found, described = sift.detectAndCompute(grey, None)
     if not found:
         return np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8)
-    xy = cv2.KeyPoint.convert(found) + 0.5  # OpenCV counts from the centre of the first pixel
+    xy = np.array([k.pt for k in found]) + 0.5  # OpenCV counts from the centre of the first pixel
     scale = np.array(image.shape[1::-1], np.float32) / grey.shape[::-1]
     others = np.array([(k.size / 2 * scale.max(), np.deg2rad(k.angle)) for k in found])
-    return np.hstack([xy * scale, others]).astype(np.float32), _root(described)
+    keypoints = np.hstack([xy * scale, others]).astype(np.float32)
+    return keypoints, _root(np.asarray(described, np.float32))
 
 
 def _root(descriptors: Float32) -> UInt8:
@@ -98,7 +99,8 @@ def _root(descriptors: Float32) -> UInt8:
     retrieval", CVPR 2012.
     """
     share = descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9)
-    return np.clip(np.round(np.sqrt(share) * _UINT8_SCALE), 0, 255).astype(np.uint8)
+    values = np.round(np.sqrt(share) * _UINT8_SCALE)
+    return np.asarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
 def _features(keypoints: Float32, descriptors: UInt8) -> Features:

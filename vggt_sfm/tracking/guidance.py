@@ -13,14 +13,15 @@ from vggt_sfm.scene import Predictions, Scene
 from vggt_sfm.tracking.seeding import sample_depth
 
 # A network's own matches tell how far its cameras and depth can be trusted: this quantile of
-# their distances from where the prediction puts them, times a margin.
+# their distances from where the prediction puts them, times a margin. Places depend on depth,
+# which is predicted worse than cameras: everything has two values, for places and for lines.
 _TRUST_QUANTILE = 0.7
-_TRUST_MARGIN = 2.5
+_TRUST_MARGIN = np.array([5.0, 2.5])
 _LEAST_MATCHES = 20  # that such a quantile is taken of
 # Of an image's longer side: at least, where nothing tells, and where a prediction is of no use.
-_LEAST = (0.01, 0.004)
-_UNKNOWN = 0.15
-_USELESS = 0.3
+_LEAST = (0.02, 0.004)
+_UNKNOWN = (0.3, 0.15)
+_USELESS = 0.6  # for places
 _SAMPLES = 16  # points along the longer side that stand for an image
 _HIDDEN = 0.15  # relative depth behind the predicted surface from which a point is not seen
 # Of the depth; with a shorter baseline, lines have directions of rounding errors, and the predicted
@@ -132,10 +133,10 @@ class Guidance:
                 second = self._scene.pixel_maps[j].to_original(xy[:, 2:])
                 miss[:, i, j] = self._misses(i, j, first, second)
                 miss[:, j, i] = self._misses(j, i, second, first)
-        for kind, least in enumerate(_LEAST):
+        for kind, (least, unknown) in enumerate(zip(_LEAST, _UNKNOWN, strict=True)):
             known = miss[kind][np.isfinite(miss[kind])]
             # a pair without matches is likely no better than the worse ones with matches
-            usual = np.quantile(known, 0.9) if len(known) else _UNKNOWN
+            usual = np.quantile(known, 0.9) if len(known) else unknown
             miss[kind] = np.maximum(np.where(np.isfinite(miss[kind]), miss[kind], usual), least)
         limits = np.where(miss[0] > _USELESS, np.inf, miss) * self._sizes.max(axis=1)
         return np.asarray(limits)

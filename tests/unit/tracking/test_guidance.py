@@ -82,10 +82,10 @@ def test_points_outside_without_depth_or_behind_are_nowhere() -> None:
 def test_windows_follow_the_misses_of_the_matches() -> None:
     side = max(SIZE)
     unknown = guidance().window(0, 1)
-    assert unknown == pytest.approx((0.15 * side, 0.15 * side))
+    assert unknown == pytest.approx((0.3 * side, 0.15 * side))
     good = network_matches({(0, 1): true_matches(0, 1)})
     window = guidance(replace(room().predictions, matches=good)).window(0, 1)
-    assert window == pytest.approx((0.01 * side, 0.004 * side))
+    assert window == pytest.approx((0.02 * side, 0.004 * side))
     fair = network_matches({(0, 1): true_matches(0, 1, shift=20)})
     known = guidance(replace(room().predictions, matches=fair))
     assert known.window(0, 1).radius == pytest.approx(50, rel=1e-3)
@@ -114,7 +114,7 @@ def test_few_matches_and_matches_that_are_nowhere_say_nothing() -> None:
     nowhere = network_matches({(0, 1): (first * np.nan, second)})
     for matches in (few, nowhere, network_matches({})):
         window = guidance(replace(room().predictions, matches=matches)).window(0, 1)
-        assert window.radius == pytest.approx(0.15 * max(SIZE))
+        assert window.radius == pytest.approx(0.3 * max(SIZE))
 
 
 def test_overlap_is_what_the_other_frame_sees() -> None:

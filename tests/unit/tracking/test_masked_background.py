@@ -150,4 +150,4 @@ def test_masked_matches_do_not_widen_windows() -> None:
         patch.setattr("vggt_sfm.tracking.build.Guidance", Spy)
         build(TrackConfig(feature_zoom=1.0, refine=False), predictions, MASK)
     assert wide.radius > 30
-    assert max(seen) < 0.02 * max(SIZE)
+    assert max(seen) < 0.03 * max(SIZE)
