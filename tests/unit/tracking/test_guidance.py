@@ -88,10 +88,10 @@ def test_windows_follow_the_misses_of_the_matches() -> None:
     assert window == pytest.approx((0.02 * side, 0.004 * side))
     fair = network_matches({(0, 1): true_matches(0, 1, shift=20)})
     known = guidance(replace(room().predictions, matches=fair))
-    assert known.window(0, 1).radius == pytest.approx(50, rel=1e-3)
+    assert known.window(0, 1).radius == pytest.approx(100, rel=1e-3)
     assert known.window(0, 1).band < 50
     # pairs without matches are taken for no better
-    assert known.window(0, 2).radius >= 50
+    assert known.window(0, 2).radius >= 100
 
 
 def test_useless_predictions_have_infinite_windows(rng: np.random.Generator) -> None:
