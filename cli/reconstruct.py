@@ -45,8 +45,8 @@ _logger = get_logger(__name__)
 @click.option(
     "--threads",
     type=click.IntRange(min=0),
-    help="Threads for tracks and adjustment, 0 for all cores. Results then differ in the last "
-    "digits from run to run.",
+    help="Threads for tracks and adjustment, 0 for all cores. With several, adjusted values differ "
+    "in the last digits from run to run.",
 )
 @click.option(
     "--config",

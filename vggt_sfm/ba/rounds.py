@@ -15,8 +15,22 @@ from vggt_sfm.ba.config import BundleConfig
 from vggt_sfm.ba.distortion import with_distortion
 from vggt_sfm.ba.evidence import Choice, Verdict, hold_out
 from vggt_sfm.ba.gauge import normalize
+from vggt_sfm.ba.points import fit_points
 from vggt_sfm.ba.priors import make_priors
 from vggt_sfm.ba.report import RoundReport
+from vggt_sfm.ba.schedule import (
+    ALL_ROUND,
+    EARLY_ROUNDS,
+    ENTRIES,
+    GOOD_IMAGE,
+    GOOD_SHARE,
+    LAST_ROUND,
+    NEAR_ROUND,
+    NEAR_SHARE,
+    POINT_LOSSES_PX,
+    POINT_STEPS,
+    POINTS_ROUND,
+)
 from vggt_sfm.ba.selection import (
     balanced_points,
     good_observations,
@@ -25,28 +39,6 @@ from vggt_sfm.ba.selection import (
 )
 from vggt_sfm.ba.solve import DENSE_LIMIT, Round, solve
 
-# Loss scales in px at the reference width, from nearly least squares to nearly inliers only.
-# Focal lengths wait until poses are roughly right, or they would absorb their errors. Early solves
-# stop soon: the next one has another cost anyway.
-_EARLY_ROUNDS = (
-    Round(name="roughest", loss_px=100.0, max_iterations=40, tolerance=1e-4),
-    Round(name="rougher", loss_px=50.0, max_iterations=40, tolerance=1e-4),
-    Round(name="rough", loss_px=20.0, max_iterations=40, tolerance=1e-3),
-    Round(name="coarse", loss_px=10.0, max_iterations=40, tolerance=1e-3),
-    Round(name="focal", loss_px=5.0, max_iterations=40, tolerance=1e-4, refine_focal=True),
-    Round(name="tight", loss_px=1.5, max_iterations=40, tolerance=1e-4, refine_focal=True),
-)
-# Where to enter the early rounds. A wide loss reaches farther and is more easily led astray, and
-# the entries rarely fail together: on real photos with starts 40 degrees off, the first alone
-# solved 26 of 32, all three 31. The others are tried only where the first leaves misfits.
-_ENTRIES = (2, 1, 0)
-# Misfits: a share of fitting observations below this over all, or in an image below this part of
-# the median image's share.
-_GOOD_SHARE = 0.8
-_GOOD_IMAGE = 0.6
-_POINTS_ROUND = Round(name="points", loss_px=1.5, max_iterations=10, refine_poses=False)
-_ALL_ROUND = Round(name="all", loss_px=1.0, max_iterations=10, tolerance=1e-4, refine_focal=True)
-_LAST_ROUND = Round(name="last", loss_px=1.0, max_iterations=40, tolerance=1e-4, refine_focal=True)
 # Of the noise, as far as it is known then: a loss this narrow listens to the exact observations
 # most, and freed intrinsics follow those instead of the coarse ones.
 _LAST_LOSS = 1.2
@@ -109,8 +101,8 @@ class Rounds:
         late = self._candidates & ~early[self.bundle.point_of]
         if late.any():
             self.bundle = lift_points(self.bundle, self._seed, self._candidates, early)
-            self._solve(_POINTS_ROUND, late & self._in_front())
-        self._solve(_ALL_ROUND, self._good())
+            self._solve(POINTS_ROUND, late & self._in_front())
+        self._solve(ALL_ROUND, self._good())
         good = self._good()
         self._set_noise(good)
         self._choice = choice = self._choose(good)
@@ -118,7 +110,7 @@ class Rounds:
         if loss_px is None:
             loss_px = _LAST_LOSS * self.noise_px / self._px
         last = replace(
-            _LAST_ROUND,
+            LAST_ROUND,
             loss_px=loss_px,
             refine_distortion=choice.distortion,
             refine_principal_point=choice.principal_point,
@@ -136,7 +128,7 @@ class Rounds:
     def last_round(self) -> Round:
         """What was free in the last round, for a covariance."""
         return replace(
-            _LAST_ROUND,
+            LAST_ROUND,
             loss_px=_EVIDENCE_LOSS * self.noise_px,
             refine_focal=self._refines_focal(),
             refine_distortion=self._choice.distortion,
@@ -144,11 +136,24 @@ class Rounds:
         )
 
     def _solve_early(self, active: Bool) -> None:
-        """Solve on a balanced part of the tracks, from several entries where one is not enough."""
+        """Solve on a balanced part of the tracks, from several entries where one is not enough.
+
+        A prediction that points can be fitted to needs no wide loss, which was seen to turn
+        narrow arcs inside out.
+        """
+        self.bundle = self._seed
+        for scale_px in POINT_LOSSES_PX:
+            self.bundle = fit_points(self.bundle, active, scale_px * self._px, POINT_STEPS)
+        fits = active & self._fits()
+        if fits.sum() >= NEAR_SHARE * active.sum():
+            if self._leaves_misfits(active, fits):
+                self._solve(NEAR_ROUND, fits)
+            if not self._leaves_misfits(active, active & self._fits()):
+                return
         attempts: list[tuple[int, Bundle]] = []
-        for entry in _ENTRIES:
+        for entry in ENTRIES:
             self.bundle = self._seed
-            for step in _EARLY_ROUNDS[entry:]:
+            for step in EARLY_ROUNDS[entry:]:
                 self._solve(step, active & self._in_front())
             fits = active & self._fits()
             attempts.append((int(fits.sum()), self.bundle))
@@ -258,8 +263,8 @@ class Rounds:
         seen = total > 0
         share = np.bincount(of_image[fits], minlength=len(total))[seen] / total[seen]
         return bool(
-            fits.sum() < _GOOD_SHARE * active.sum()
-            or share.min(initial=1.0) < _GOOD_IMAGE * np.median(share)
+            fits.sum() < GOOD_SHARE * active.sum()
+            or share.min(initial=1.0) < GOOD_IMAGE * np.median(share)
         )
 
     def _good(self) -> Bool:

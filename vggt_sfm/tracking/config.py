@@ -52,8 +52,8 @@ class TrackConfig:
     conflict_px: float = 3.0
     """A track may see one image twice within this distance, px at 518 px image width; the
     better connected point is kept. Farther apart, it loses both."""
-    threads: int = 1
-    """Threads for extraction and matching; 0 uses all cores."""
+    threads: int = 0
+    """Threads for extraction and matching, which change no result; 0 uses all cores."""
     seed: int = 0
     """Seed of the geometric verification."""
 

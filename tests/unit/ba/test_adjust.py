@@ -163,7 +163,7 @@ def test_other_entries_into_the_schedule_are_tried_where_the_first_misfits(
     assert names == ["rough", "coarse", "focal", "tight", "all", "last"]
     result, report = adjusted(stuck)
     assert [entry.name for entry in report.rounds].count("tight") == 3
-    monkeypatch.setattr(rounds, "_ENTRIES", (2,))
+    monkeypatch.setattr(rounds, "ENTRIES", (2,))
     assert auc5(poses(adjusted(stuck)[0]), stuck) < 10
     assert auc5(poses(result), stuck) > 60
 
