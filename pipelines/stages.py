@@ -19,7 +19,8 @@ from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.colmap import read_sparse, write_sparse
 from vggt_sfm.io.colmap_database import write_database
-from vggt_sfm.io.images import ImageFile, read_frame, read_upright, separate_unknown_cameras
+from vggt_sfm.io.images import ImageFile, read_frame, separate_unknown_cameras
+from vggt_sfm.io.kept_images import KeptImages
 from vggt_sfm.io.masks import read_mask, with_mask
 from vggt_sfm.io.plain import from_plain, to_plain
 from vggt_sfm.io.ply import write_points
@@ -146,7 +147,7 @@ def run_track(
         scene,
         predictions,
         progress,
-        read_image=lambda frame: read_upright(frame.path),
+        read_image=KeptImages(),
         read_mask=read_mask,
     )
 
