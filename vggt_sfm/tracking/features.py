@@ -50,7 +50,7 @@ def extract_features(
 
     Args:
         frames: The photographs.
-        config: Zoom, contrast and number of features, and threads.
+        config: Zoom, contrast and number of features.
         read_image: Returns a frame's upright (H, W, 3) RGB pixels.
         read_mask: Returns a frame's usable pixels; features on others are left out.
         progress: Counts images.
@@ -65,7 +65,7 @@ def extract_features(
         enable_precise_upscale=True,
     )
     features = []
-    with _opencv_threads(config.threads), progress.task("features", len(frames)) as task:
+    with progress.task("features", len(frames)) as task:
         for frame in frames:
             keypoints, descriptors = _detect(sift, read_image(frame), config)
             usable = on_usable_pixels(keypoints[:, :2].astype(np.float64), read_mask(frame))
@@ -188,17 +188,6 @@ def verified_places(
         seed=config.seed,
     )
     return np.asarray(places[kept])
-
-
-@contextmanager
-def _opencv_threads(threads: int) -> Iterator[None]:
-    """Let OpenCV use so many threads; 0 means one a core."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(threads or cv2.getNumberOfCPUs())
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from vggt_sfm.tracking.features import (
 )
 from vggt_sfm.tracking.masks import no_mask
 from vggt_sfm.tracking.matches import VerifiedMatches, verified_matches
+from vggt_sfm.tracking.threads import opencv_threads
 
 BLOBS = np.array([[40.3, 30.2], [100.25, 50.5], [60.5, 90.75], [140.8, 100.1]])
 SIGMA = 3.0
@@ -70,11 +71,18 @@ def test_descriptors_are_root_sift() -> None:
     np.testing.assert_allclose(np.linalg.norm(descriptors, axis=1), 512, rtol=0.02)
 
 
-def test_the_number_of_features_is_limited_and_opencv_keeps_its_threads() -> None:
+def test_the_number_of_features_is_limited() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (128, 180, 3), dtype=np.uint8)
+    assert len(extract(image, TrackConfig(max_features=50)).positions) <= 50
+
+
+def test_opencv_uses_the_threads_that_were_asked_for_and_forgets_them() -> None:
     before = cv2.getNumThreads()
-    assert len(extract(image, TrackConfig(max_features=50, threads=1)).positions) <= 50
+    with opencv_threads(before + 1):
+        assert cv2.getNumThreads() == before + 1
+        with opencv_threads(0):
+            assert cv2.getNumThreads() == cv2.getNumberOfCPUs()
     assert cv2.getNumThreads() == before
 
 
