@@ -17,7 +17,7 @@ from vggt_sfm.benchmarks.synthetic import Setup, problem
 from vggt_sfm.benchmarks.trials import run_trial
 
 Kind = Literal["independent", "correlated"]
-DEGREES = (2, 5, 10, 15, 20, 30, 45, 60)
+DEGREES = (2, 5, 10, 20, 30, 45, 60, 90, 120)
 KINDS: tuple[Kind, ...] = ("independent", "correlated")
 _SETUP = Setup(outlier_tracks=0.1)
 
@@ -100,6 +100,6 @@ def chart(rows: list[dict[str, Any]]) -> str:
         description="Exact AUC@5 in percent. " + ". ".join(words) + ".",
         x_label="rotation error of the prediction, degrees",
         y_label="exact AUC@5 after adjustment, %",
-        x_ticks=(0, 10, 20, 30, 45, 60),
+        x_ticks=(0, 20, 40, 60, 80, 100, 120),
         y_ticks=(0, 25, 50, 75, 100),
     )

@@ -19,7 +19,7 @@ from PIL import Image
 from vggt_sfm import ReconstructConfig, reconstruct
 from vggt_sfm._checks import Float64
 from vggt_sfm.benchmarks import markdown
-from vggt_sfm.benchmarks.colmap_run import ColmapOptions, incremental
+from vggt_sfm.benchmarks.colmap_run import ColmapOptions, incremental, quiet
 from vggt_sfm.geometry.rigid import compose, invert, rotation_angle_deg
 from vggt_sfm.io.colmap import poses_by_name
 from vggt_sfm.metrics.pose import auc_exact, auc_histogram, relative_pose_errors
@@ -170,6 +170,7 @@ def _thresholds(auc: dict[str, float] | None) -> str:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 def main(scenes: tuple[str, ...], data: Path, output: Path) -> None:
     """Measure scenes and print a table; all numbers go to OUTPUT/results.jsonl."""
+    quiet()
     output.mkdir(parents=True, exist_ok=True)
     rows = []
     with (output / "results.jsonl").open("w") as log:

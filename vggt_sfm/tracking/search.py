@@ -11,8 +11,8 @@ from vggt_sfm._checks import Bool, Float32, Float64, Int64
 from vggt_sfm.tracking.guidance import Window, epipolar_lines
 
 # Features are searched for in blocks with a common window: so many along the longer side at most.
-_BLOCKS = 6
-_POINTS_A_BLOCK = 40  # at least, on average: a block has a price of its own
+_BLOCKS = 4
+_POINTS_A_BLOCK = 80  # at least, on average: a block has a price of its own
 # Of descriptors. In a small window the best of a few candidates often has no rival, so the ratio
 # test says little: on fountain-P11, of matches below this a third to a half were off by a pixel.
 _LEAST_COSINE = 0.93
