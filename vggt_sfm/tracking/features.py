@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import pycolmap
 
 from vggt_sfm._checks import Float32, Float64, Int64, UInt8
 from vggt_sfm._log import Progress, get_logger
@@ -21,7 +19,6 @@ from vggt_sfm.tracking.verification import verified_rows
 
 _logger = get_logger(__name__)
 
-_COLMAP_WARNING = 1
 # Measured on shared/data: on 11 photographs a zoom of 1.4 is as exact as 2 at half its cost; 60
 # photographs of a scene overlap more than they need to, and lose nothing at 1.
 _FEW_FRAMES, _ZOOM_OF_FEW, _ZOOM_OF_MANY = 24, 1.4, 1.0
@@ -188,14 +185,3 @@ def verified_places(
         seed=config.seed,
     )
     return np.asarray(places[kept])
-
-
-@contextmanager
-def quiet_pycolmap() -> Iterator[None]:
-    """Hold back pycolmap's progress lines, which would go to stderr as they please."""
-    level = pycolmap.logging.minloglevel
-    pycolmap.logging.minloglevel = max(level, _COLMAP_WARNING)
-    try:
-        yield
-    finally:
-        pycolmap.logging.minloglevel = level

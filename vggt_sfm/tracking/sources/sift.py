@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,6 @@ from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.features import (
     Features,
     match_until_enough,
-    quiet_pycolmap,
     verified_places,
 )
 from vggt_sfm.tracking.masks import ReadMask, no_mask
@@ -29,6 +30,7 @@ _logger = get_logger(__name__)
 
 # Between two blocks of pairs pycolmap looks for Ctrl-C; smaller blocks rebuild search indices.
 _PAIRS_A_BLOCK = 200
+_COLMAP_WARNING = 1
 
 
 class SiftSource:
@@ -97,7 +99,7 @@ class SiftSource:
         with (
             tempfile.TemporaryDirectory(prefix="vggt-sfm-sift-") as folder,
             progress.task("match", None),
-            quiet_pycolmap(),
+            _quiet_pycolmap(),
         ):
             database_path = Path(folder) / "features.db"
             _write_database(database_path, features)
@@ -132,3 +134,14 @@ def _write_database(path: Path, features: list[Features]) -> None:
                 pycolmap.FeatureExtractorType.SIFT, found.descriptors
             )
             database.write_descriptors(image_id, descriptors)
+
+
+@contextmanager
+def _quiet_pycolmap() -> Iterator[None]:
+    """Hold back pycolmap's progress lines, which would go to stderr as they please."""
+    level = pycolmap.logging.minloglevel
+    pycolmap.logging.minloglevel = max(level, _COLMAP_WARNING)
+    try:
+        yield
+    finally:
+        pycolmap.logging.minloglevel = level
