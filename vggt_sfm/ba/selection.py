@@ -124,10 +124,19 @@ def lift_points(bundle: Bundle, seed: Bundle, active: Bool, moved: Bool) -> Bund
         lifted[rows] = (ray * (ratio * seed_depth[rows, None]) - pose[:, 3]) @ pose[:, :3]
     xyz = bundle.xyz.copy()
     rows = np.flatnonzero(np.isfinite(lifted).all(axis=1))
-    for mine in np.split(rows, np.flatnonzero(np.diff(bundle.point_of[rows])) + 1):
-        if len(mine):
-            xyz[bundle.point_of[mine[0]]] = np.median(lifted[mine], axis=0)
+    points, medians = _medians(bundle.point_of[rows], lifted[rows])
+    xyz[points] = medians
     return replace(bundle, xyz=xyz)
+
+
+def _medians(group: Int64, values: Float64) -> tuple[Int64, Float64]:
+    """Return the values of an ascending (n,) group, and the median of each over its (n, k) rows."""
+    names, first, count = np.unique(group, return_index=True, return_counts=True)
+    result = np.empty((len(names), values.shape[1]))
+    for column, value in enumerate(values.T):
+        ordered = value[np.lexsort((value, group))]
+        result[:, column] = (ordered[first + (count - 1) // 2] + ordered[first + count // 2]) / 2
+    return names, result
 
 
 def _depths(bundle: Bundle) -> Float64:
