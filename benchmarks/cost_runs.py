@@ -118,6 +118,15 @@ def _scored(
     return {"auc": row.get("auc_exact"), "registered": row["registered"]}
 
 
+def longest_side(images: Path) -> int:
+    """Return the longest side of the photographs of a folder, px."""
+    sides = [0]
+    for path in images.iterdir():
+        with Image.open(path) as photo:
+            sides += photo.size
+    return max(sides)
+
+
 def with_our_features(look: TrackConfig, longest: int, *, shared_camera: bool) -> ColmapOptions:
     """Return options that make pycolmap see photographs up to ``longest`` px as we looked."""
     zoom = look.feature_zoom or LARGEST_ZOOM
@@ -136,7 +145,7 @@ def run_scene(data: Path, scene: str, output: Path, repeat: int) -> list[Cost]:
     has_truth = (data / scene / "gt").is_dir()
     truth = poses_by_name(pycolmap.Reconstruction(data / scene / "gt")) if has_truth else None
     shared = scene not in _SEPARATE_CAMERAS
-    longest = max(max(Image.open(path).size) for path in images.iterdir())
+    longest = longest_side(images)
     costs = []
     for number in range(repeat):
         place = folder / str(number)

@@ -31,6 +31,7 @@ from vggt_sfm.pipelines.stage import Hdf5Store, Stage, writing
 from vggt_sfm.scene import Frame, Predictions, Scene, SkippedFile, Tracks
 from vggt_sfm.tracking.build import build_tracks
 from vggt_sfm.tracking.config import TrackConfig
+from vggt_sfm.tracking.threads import opencv_threads
 
 if TYPE_CHECKING:
     import pycolmap
@@ -142,14 +143,15 @@ def run_track(
     progress: Progress,
 ) -> Tracks:
     """Find multi-view tracks in the original images."""
-    return build_tracks(
-        replace(config, database=database),
-        scene,
-        predictions,
-        progress,
-        read_image=KeptImages(),
-        read_mask=read_mask,
-    )
+    with opencv_threads(config.threads):
+        return build_tracks(
+            replace(config, database=database),
+            scene,
+            predictions,
+            progress,
+            read_image=KeptImages(),
+            read_mask=read_mask,
+        )
 
 
 def run_seed(

@@ -32,8 +32,8 @@ SOURCES = {
         "vggt_sfm/models/*.py",
         "vggt_sfm/models/*/*.py",
     ],
-    "track": ["vggt_sfm/tracking/*.py", "vggt_sfm/tracking/*/*.py"],
-    "adjust": ["vggt_sfm/ba/*.py"],
+    "track": ["vggt_sfm/tracking/*.py", "vggt_sfm/tracking/*/*.py", "vggt_sfm/_groups.py"],
+    "adjust": ["vggt_sfm/ba/*.py", "vggt_sfm/_groups.py"],
 }
 
 

@@ -111,11 +111,10 @@ def hold_out(
     for fold in range(count):
         test = active & (folds == fold)[bundle.point_of]
         train = with_two_views(bundle, active & ~test)
-        simple, *others = (_step(choice, loss_px) for choice in choices)
-        first = solve(bundle, train, simple, choices[0].prior_scale)
-        adjusted = [first]  # where the others start: they differ little
-        for step, choice in zip(others, choices[1:], strict=True):
-            adjusted.append(solve(first, train, step, choice.prior_scale))
+        steps = [(_step(choice, loss_px), choice.prior_scale) for choice in choices]
+        first = solve(bundle, train, *steps[0])
+        # the others start from the simplest, as they differ little from it
+        adjusted = [first, *(solve(first, train, *step) for step in steps[1:])]
         tried = [_back(cameras, bundle, train) for cameras in adjusted]
         for n, cameras in enumerate([*tried, seed]):
             cost, error = _cost(cameras, test, noise_px, loss_px)

@@ -97,7 +97,9 @@ class Rounds:
         early = balanced_points(
             self.bundle, self._candidates, self._config.early_points or len(self.bundle.xyz)
         )
-        self._solve_early(self._candidates & early[self.bundle.point_of])
+        active = self._candidates & early[self.bundle.point_of]
+        if not self._starts_near(active):
+            self._solve_early(active)
         late = self._candidates & ~early[self.bundle.point_of]
         if late.any():
             self.bundle = lift_points(self.bundle, self._seed, self._candidates, early)
@@ -135,21 +137,23 @@ class Rounds:
             refine_principal_point=self._choice.principal_point,
         )
 
-    def _solve_early(self, active: Bool) -> None:
-        """Solve on a balanced part of the tracks, from several entries where one is not enough.
+    def _starts_near(self, active: Bool) -> bool:
+        """Solve from points fitted to the predicted cameras; say whether no wide loss is needed.
 
-        A prediction that points can be fitted to needs no wide loss, which was seen to turn
-        narrow arcs inside out.
+        Wide losses were seen to turn good predictions of narrow arcs inside out.
         """
-        self.bundle = self._seed
         for scale_px in POINT_LOSSES_PX:
             self.bundle = fit_points(self.bundle, active, scale_px * self._px, POINT_STEPS)
         fits = active & self._fits()
-        if fits.sum() >= NEAR_SHARE * active.sum():
-            if self._leaves_misfits(active, fits):
-                self._solve(NEAR_ROUND, fits)
-            if not self._leaves_misfits(active, active & self._fits()):
-                return
+        if fits.sum() < NEAR_SHARE * active.sum():
+            return False
+        if self._leaves_misfits(active, fits):
+            self._solve(NEAR_ROUND, fits)
+            fits = active & self._fits()
+        return not self._leaves_misfits(active, fits)
+
+    def _solve_early(self, active: Bool) -> None:
+        """Solve on a balanced part of the tracks, from several entries where one is not enough."""
         attempts: list[tuple[int, Bundle]] = []
         for entry in ENTRIES:
             self.bundle = self._seed

@@ -9,6 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from vggt_sfm._checks import Bool, Float64, Int64
+from vggt_sfm._groups import grouped_median
 from vggt_sfm.ba.bundle import Bundle, triangulation_angles_deg
 
 # Two images with fewer common tracks do not hold each other in place (a relative pose has five
@@ -122,21 +123,12 @@ def lift_points(bundle: Bundle, seed: Bundle, active: Bool, moved: Bool) -> Bund
         ray = np.concatenate([ray_xy, np.ones((len(rows), 1))], axis=1)
         pose = bundle.cam_from_world[s]
         lifted[rows] = (ray * (ratio * seed_depth[rows, None]) - pose[:, 3]) @ pose[:, :3]
-    xyz = bundle.xyz.copy()
     rows = np.flatnonzero(np.isfinite(lifted).all(axis=1))
-    points, medians = _medians(bundle.point_of[rows], lifted[rows])
-    xyz[points] = medians
-    return replace(bundle, xyz=xyz)
-
-
-def _medians(group: Int64, values: Float64) -> tuple[Int64, Float64]:
-    """Return the values of an ascending (n,) group, and the median of each over its (n, k) rows."""
-    names, first, count = np.unique(group, return_index=True, return_counts=True)
-    result = np.empty((len(names), values.shape[1]))
-    for column, value in enumerate(values.T):
-        ordered = value[np.lexsort((value, group))]
-        result[:, column] = (ordered[first + (count - 1) // 2] + ordered[first + count // 2]) / 2
-    return names, result
+    point, alike = bundle.point_of[rows], np.ones(len(rows))
+    count = len(bundle.xyz)
+    medians = [grouped_median(point, values, alike, count) for values in lifted[rows].T]
+    xyz = np.stack(medians, axis=1)
+    return replace(bundle, xyz=np.where(np.isfinite(xyz), xyz, bundle.xyz))
 
 
 def _depths(bundle: Bundle) -> Float64:

@@ -27,7 +27,6 @@ from vggt_sfm.tracking.sources.database import DatabaseSource
 from vggt_sfm.tracking.sources.guided import GuidedSource
 from vggt_sfm.tracking.sources.predicted import PredictedSource
 from vggt_sfm.tracking.sources.sift import SiftSource
-from vggt_sfm.tracking.threads import opencv_threads
 
 _logger = get_logger(__name__)
 
@@ -58,18 +57,6 @@ def build_tracks(
     Returns:
         Tracks of at least two views. Scenes without any match give zero tracks.
     """
-    with opencv_threads(config.threads):
-        return _tracks(config, scene, predictions, progress, read_image, read_mask)
-
-
-def _tracks(
-    config: TrackConfig,
-    scene: Scene,
-    predictions: Predictions,
-    progress: Progress,
-    read_image: ReadImage,
-    read_mask: ReadMask,
-) -> Tracks:
     predictions = _usable(predictions, scene, read_mask)
     guidance = Guidance(scene, predictions)
     found = _found(config, scene, predictions, guidance, progress, read_image, read_mask)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vggt_sfm._checks import Float32, Float64, Int64
+from vggt_sfm._checks import Float32, Float64
+from vggt_sfm._groups import grouped_median
 from vggt_sfm.geometry.cameras import unproject
 from vggt_sfm.scene import Predictions, Scene
 from vggt_sfm.tracking.linking import Observations
@@ -35,7 +36,7 @@ def seed_points(scene: Scene, predictions: Predictions, observations: Observatio
     known = np.isfinite(xyz).all(axis=1)
     return np.stack(
         [
-            _grouped_median(
+            grouped_median(
                 observations.track_index[known], xyz[known, axis], weight[known], num_tracks
             )
             for axis in range(3)
@@ -115,19 +116,3 @@ def _confidence_rank(confidence: Float32, xy: Float64) -> Float64:
     ordered = np.sort(confidence, axis=None)
     rank = np.searchsorted(ordered, confidence[row, column], side="right")
     return np.asarray(np.maximum(rank / confidence.size, _LEAST_WEIGHT))
-
-
-def _grouped_median(group: Int64, value: Float64, weight: Float64, num_groups: int) -> Float64:
-    """Return the (num_groups,) weighted medians; the mean of the two middle values on a tie."""
-    order = np.lexsort((value, group))
-    group, value, weight = group[order], value[order], weight[order]
-    total = np.bincount(group, weight, num_groups)
-    before_group = np.concatenate([[0.0], np.cumsum(total)])[group]
-    share = (np.cumsum(weight) - before_group) / total[group]
-    result = np.full(num_groups, np.nan)
-    # First value whose cumulated weight reaches one half, and the first that passes it.
-    lower, upper = share >= 0.5 - 1e-9, share > 0.5 + 1e-9
-    lower_group, lower_row = np.unique(group[lower], return_index=True)
-    _, upper_row = np.unique(group[upper], return_index=True)
-    result[lower_group] = (value[lower][lower_row] + value[upper][upper_row]) / 2
-    return result

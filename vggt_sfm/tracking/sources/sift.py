@@ -1,4 +1,4 @@
-"""SIFT features at full resolution, matched over the whole image by pycolmap."""
+"""SIFT features, matched over the whole image by pycolmap."""
 
 from __future__ import annotations
 
