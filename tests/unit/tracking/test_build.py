@@ -45,7 +45,7 @@ def build(
     mask: NDArray[np.bool_] | None = None,
 ) -> Tracks:
     return build_tracks(
-        config or TrackConfig(feature_zoom=1.0),
+        config or TrackConfig(feature_zoom=2.0),
         plain_scene(3, SIZE),
         predicted or predictions(),
         SilentProgress(),
@@ -109,7 +109,7 @@ def test_both_sources_together() -> None:
 
 
 def test_positions_of_features_stay() -> None:
-    plain, refined = build(TrackConfig(feature_zoom=1.0, refine=False)), build()
+    plain, refined = build(TrackConfig(feature_zoom=2.0, refine=False)), build()
     np.testing.assert_array_equal(plain.xy, refined.xy)
 
 
@@ -159,7 +159,7 @@ def test_no_track_of_any_source_lies_on_a_masked_pixel() -> None:
     whole, masked = build(), build(mask=mask)
     assert (whole.xy[:, 0] < 107).any()
     assert masked.xy[:, 0].min() >= 107
-    assert 60 < len(masked.xyz) < len(whole.xyz)
+    assert 100 < len(masked.xyz) < len(whole.xyz)
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -14,6 +14,7 @@ from vggt_sfm._log import SilentProgress
 from vggt_sfm.scene import Size
 from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.features import (
+    LOOKING_CLOSER,
     Features,
     closer_look,
     extract_features,
@@ -92,7 +93,10 @@ def test_tiny_images_have_no_features_and_no_error(size: tuple[int, int]) -> Non
 
 
 @pytest.mark.parametrize(("points", "looks"), [(149, 2), (150, 1)])
-def test_few_matches_are_a_reason_for_a_closer_look(points: int, looks: int) -> None:
+def test_few_matches_are_a_reason_for_a_closer_look(
+    points: int, looks: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     seen = []
 
     def match(features: list[Features]) -> VerifiedMatches:
@@ -104,6 +108,7 @@ def test_few_matches_are_a_reason_for_a_closer_look(points: int, looks: int) -> 
     frames = plain_scene(2, Size(180, 128)).frames
     match_until_enough(frames, TrackConfig(), lambda f: clouds(), no_mask, SilentProgress(), match)
     assert len(seen) == looks
+    assert (LOOKING_CLOSER in caplog.text) == (looks == 2)  # the comparison of cost reads it
     if looks == 2:
         assert len(seen[1][0].keypoints) > len(seen[0][0].keypoints)
 

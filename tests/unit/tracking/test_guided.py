@@ -33,7 +33,7 @@ def match(
     score = covisibility(guidance, predicted)
     chosen = choose_pairs(score, 8) if pairs is None else pairs
     source = GuidedSource(
-        config or TrackConfig(feature_zoom=1.0), guidance, score, photographs.read_image
+        config or TrackConfig(feature_zoom=2.0), guidance, score, photographs.read_image
     )
     return source.match(photographs.scene, chosen, SilentProgress())
 
@@ -58,7 +58,7 @@ def misled(predictions: Predictions) -> Predictions:
 def test_matches_obey_the_true_epipolar_geometry() -> None:
     found = match(room())
     np.testing.assert_array_equal(found.pairs, all_pairs(3))
-    assert min(len(rows) for rows in found.matches) > 50
+    assert min(len(rows) for rows in found.matches) > 80
     check_geometry(room(), found)
 
 
@@ -101,7 +101,7 @@ def test_the_networks_matches_tell_that_its_cameras_are_wrong(
     monkeypatch.setattr("vggt_sfm.tracking.sources.guided._WEAK", 0)
     found = match(room(), wrong)
     np.testing.assert_array_equal(found.pairs, all_pairs(3))
-    assert min(len(rows) for rows in found.matches) > 50
+    assert min(len(rows) for rows in found.matches) > 80
     check_geometry(room(), found)
 
 

@@ -114,7 +114,7 @@ def test_the_object_keeps_its_matches(source: str, tmp_path: Path) -> None:
     # unmasked, the many still points win; dropping them afterwards would leave what happens to
     # lie on lines through the point that their geometry chooses
     unmasked = build(config, predictions, None)
-    assert still(unmasked) > 0.7
+    assert still(unmasked) > 0.8
     moved = np.linalg.norm(unmasked.xy[::2] - unmasked.xy[1::2], axis=1) > 1
     left = int(np.sum(moved & on_object(unmasked.xy[::2])))
     tracks = build(config, predictions, MASK)
@@ -150,4 +150,4 @@ def test_masked_matches_do_not_widen_windows() -> None:
         patch.setattr("vggt_sfm.tracking.build.Guidance", Spy)
         build(TrackConfig(feature_zoom=1.0, refine=False), predictions, MASK)
     assert wide.radius > 30
-    assert max(seen) < 0.03 * max(SIZE)
+    assert max(seen) == pytest.approx(0.02 * max(SIZE))  # the least there is
