@@ -59,16 +59,23 @@ def run_pair(data: Path, pair: str, output: Path) -> list[PairResult]:
     for way, config in configs.items():
         if config is not None:
             found, remark = _ours([images / name for name in names], output / "ours", config)
-            results.append(_result(pair, way, names, found, poses, remark))
+            results.append(pair_result(pair, way, names, found, poses, remark))
+    return [*results, sift_result(data, pair, output)]
+
+
+def sift_result(data: Path, pair: str, output: Path) -> PairResult:
+    """Measure SIFT's two-view geometry of one pair."""
+    truth = read_sparse(data / "gt" / pair)
+    poses = poses_by_name(truth)
+    names, camera = sorted(poses), truth.cameras[min(truth.cameras)]
     options = ColmapOptions(
         max_features=_FEATURES,
         camera_model=camera.model.name,
         camera_params=params(camera),
         seed=_SEED,
     )
-    found = two_view(images, names, output, options)
-    results.append(_result(pair, SIFT, names, found, poses, "" if found else "no geometry"))
-    return results
+    found = two_view(data / "images", names, output, options)
+    return pair_result(pair, SIFT, names, found, poses, "" if found else "no geometry")
 
 
 def _ours(
@@ -102,7 +109,7 @@ def two_view(
     return {names[0]: np.eye(3, 4), names[1]: np.asarray(pose.matrix())}
 
 
-def _result(
+def pair_result(
     pair: str,
     cameras: str,
     names: list[str],
@@ -110,6 +117,7 @@ def _result(
     truth: dict[str, Float64],
     remark: str,
 ) -> PairResult:
+    """Compare the poses of a pair, if there are any, with the truth."""
     missing = np.full((3, 4), np.nan)
     poses, true_poses = (
         np.stack([side.get(name, missing) for name in names]) for side in (found, truth)
@@ -119,12 +127,18 @@ def _result(
     return PairResult(pair=pair, cameras=cameras, error_deg=known, remark=remark)
 
 
+def pooled_errors(results: list[PairResult], cameras: str) -> Float64:
+    """Return the (P,) errors of one way of getting cameras, degrees; 180 for a failed pair."""
+    mine = [result.error_deg for result in results if result.cameras == cameras]
+    return np.array([180.0 if error is None else error for error in mine])
+
+
 def table(results: list[PairResult]) -> str:
     """Pool the pairs: one row for each way of getting cameras."""
     rows = []
     for cameras in dict.fromkeys(result.cameras for result in results):
         mine = [result.error_deg for result in results if result.cameras == cameras]
-        errors = np.array([180.0 if error is None else error for error in mine])
+        errors = pooled_errors(results, cameras)
         auc = "/".join(f"{auc_exact(errors, t):.1f}" for t in THRESHOLDS)
         posed = sum(error is not None for error in mine)
         rows.append([cameras, f"{posed}/{len(mine)}", auc, f"{np.median(errors):.1f}"])

@@ -150,8 +150,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             row["scene"],
             row["mode"],
             f"{row['registered']}/{row['images']}",
-            _thresholds(row.get("auc_exact")),
-            _thresholds(row.get("auc_histogram")),
+            thresholds_cell(row.get("auc_exact")),
+            thresholds_cell(row.get("auc_histogram")),
             f"{row['seconds']:.1f}",
             f"{row['cpu_seconds']:.1f}",
         ]
@@ -160,7 +160,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     return markdown.table(titles, cells)
 
 
-def _thresholds(auc: dict[str, float] | None) -> str:
+def thresholds_cell(auc: dict[str, float] | None) -> str:
+    """Write an AUC at all thresholds, if there is one."""
     return "/".join(f"{auc[str(t)]:.1f}" for t in THRESHOLDS) if auc else "no ground truth"
 
 

@@ -92,6 +92,6 @@ def test_the_error_of_a_pair_is_that_of_its_relative_pose() -> None:
     names = ["a", "b"]
     truth = {"a": np.eye(3, 4), "b": np.column_stack([np.eye(3), [1.0, 0, 0]])}
     opposite = {"a": np.eye(3, 4), "b": np.column_stack([np.eye(3), [-2.0, 0, 0]])}
-    assert pairs._result("p", "w", names, truth, truth, "").error_deg == 0
-    assert pairs._result("p", "w", names, opposite, truth, "").error_deg == 180
-    assert pairs._result("p", "w", names, {}, truth, "").error_deg is None
+    assert pairs.pair_result("p", "w", names, truth, truth, "").error_deg == 0
+    assert pairs.pair_result("p", "w", names, opposite, truth, "").error_deg == 180
+    assert pairs.pair_result("p", "w", names, {}, truth, "").error_deg is None
