@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import combinations
 
-import numpy as np
-
 from vggt_sfm.benchmarks.embedded_matchers import SIFT_LOOK, Found, ModelMatcher, SiftMatcher
 from vggt_sfm.benchmarks.embedded_matches_tables import correct_table, pose_table
 from vggt_sfm.benchmarks.embedded_parts import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -69,7 +70,7 @@ def _by_level(
     for name in dict.fromkeys(pair.photographs for pair in measured):
         mine = [pair for pair in measured if pair.photographs == name]
         at = [level_of(_value(pair), edges) for pair in mine]
-        for number, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+        for number, (low, high) in enumerate(pairwise(edges)):
             chosen = [pair for pair, where in zip(mine, at, strict=True) if where == number]
             if chosen:
                 yield name, f"{low}-{high}", chosen

@@ -1,4 +1,4 @@
-"""What the parts of the embedded model's benchmark share: what to measure, on what, what comes out."""
+"""What the parts of the embedded model's benchmark share: plan, photographs, results and bars."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vggt_sfm.io.images import discover
 from vggt_sfm.models.choice import PredictConfig, model_preprocessing
 from vggt_sfm.pipelines.config import IngestConfig
 from vggt_sfm.pipelines.stages import run_ingest, run_predict
-from vggt_sfm.scene import Predictions, Scene, Size
+from vggt_sfm.scene import Predictions, Scene
 
 _METRES = 1e-3  # a unit of the depth files
 
@@ -71,7 +71,7 @@ class Photographs:
         return View(self.cam_from_world[s], self.intrinsics[s], size, depth)
 
     def depth(self, s: int) -> Float64 | None:
-        """Return the (H, W) true depth of a photograph, metres, 0 where unknown, if there is any."""
+        """Return the (H, W) true depth of a photograph, metres, 0 = unknown, if there is any."""
         path = self.depth_folder / f"{self.images[s].stem}.png"
         if not path.is_file():
             return None
