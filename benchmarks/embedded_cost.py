@@ -42,8 +42,7 @@ def run_cost(plan: Plan) -> Measured:
     rows, figures = [], {}
     for name, count, most_seconds in RUNS:
         images = photographs(plan.data / name).images[:count]
-        arguments = ("-m", "vggt_sfm.benchmarks.embedded_cost", plan.weights, *images)
-        done = child.run(*arguments)
+        done = child.run("-m", "vggt_sfm.benchmarks.embedded_cost", plan.weights, *images)
         if done.exit_code:
             raise GateError(f"predicting {name} ended with {done.exit_code}")
         seconds = json.loads(done.output.splitlines()[-1])

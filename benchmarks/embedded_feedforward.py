@@ -108,7 +108,7 @@ def depth_ratios(depth: Float32, truth: Float64, pixel_map: PixelMap) -> Float64
         (n,) ratios.
     """
     row, column = np.nonzero(truth > 0)
-    place = pixel_map.to_network(np.stack([column, row], axis=1) + 0.5)
+    place = pixel_map.to_network(np.stack([column, row], axis=1).astype(np.float64) + 0.5)
     x, y = np.clip(place, 0, np.array(pixel_map.network) - 1).astype(np.int64).T
     return np.asarray(depth[y, x] / truth[row, column], np.float64)
 

@@ -141,9 +141,10 @@ def _nearest(cosine: Float32) -> tuple[Int64, Float32, Float32]:
     two = np.argpartition(-cosine, 1, axis=1)[:, :2]
     angles = np.arccos(np.clip(np.take_along_axis(cosine, two, axis=1), -1, 1))
     order = np.argsort(angles, axis=1)
-    angles = np.take_along_axis(angles, order, axis=1)
     partner = np.take_along_axis(two, order, axis=1)[:, 0]
-    return partner.astype(np.int64), angles[:, 0], angles[:, 0] / np.maximum(angles[:, 1], 1e-9)
+    best, next_best = np.take_along_axis(angles, order, axis=1).astype(np.float32).T
+    ratio = best / np.maximum(next_best, np.float32(1e-9))
+    return partner.astype(np.int64), best, np.asarray(ratio, np.float32)
 
 
 def _unit(found: Features) -> Float32:

@@ -45,7 +45,7 @@ def correct_table(pairs: Sequence[MatchedPair], level: Level, test: Test) -> str
                 str(len(chosen)),
                 *(f"{count:.1f}" for count in correct),
                 *(f"{precision(side, test):.1f}" for side in sides),
-                above(*correct, "SIFT"),
+                above(correct[0], correct[1], "SIFT"),
             ]
         )
     return markdown.table(titles, rows)
