@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import cv2
@@ -23,6 +24,7 @@ from vggt_sfm.benchmarks.embedded_matches import run_matches
 from vggt_sfm.benchmarks.embedded_pairs import run_pairs
 from vggt_sfm.benchmarks.embedded_parts import Measured, Plan
 from vggt_sfm.errors import InputError
+from vggt_sfm.io.images import file_sha256
 from vggt_sfm.models.records import EMBEDDED_WEIGHTS
 
 # cost comes first: a child begins with its parent's peak of memory as its own
@@ -58,14 +60,14 @@ def measure(part: str, plan: Plan) -> Measured:
 def main(
     data: Path, output: Path, weights: Path, only: str | None, fast: bool, threads: int
 ) -> None:
-    """Measure and print tables; all figures go to OUTPUT/results.json."""
+    """Measure and print tables; this run's figures go to OUTPUT/results.json."""
     quiet()
     if threads:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
     output.mkdir(parents=True, exist_ok=True)
     plan = Plan(data=data.absolute(), weights=weights, output=output, fast=fast)
-    figures = {}
+    figures: dict[str, Any] = {"weights": file_sha256(weights), "fast": fast}
     for part in [only] if only else FAST_PARTS if fast else PARTS:
         found = measure(part, plan)
         figures[part] = found.figures
