@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 
 from vggt_sfm._checks import Float64, UInt8
 from vggt_sfm._log import Progress
-from vggt_sfm.training.render import render
-from vggt_sfm.training.scenes import (
-    BOXES,
-    ELLIPSOIDS,
+from vggt_sfm.training.rendering.render import render
+from vggt_sfm.training.scenes.cameras import look_at
+from vggt_sfm.training.scenes.description import (
+    Material,
     SceneDescription,
-    look_at,
+    Shape,
+    Solid,
     stack_scenes,
+    turned,
 )
 from vggt_sfm.training.textures import TextureBank, procedural_textures
 
@@ -39,12 +40,7 @@ class RenderedScene:
 
 def courtyard(rng: np.random.Generator) -> SceneDescription:
     """Build the scene; the random generator only chooses textures and small turns."""
-    count = BOXES + ELLIPSOIDS
-    center = np.full((count, 3), 1e6)
-    half = np.full((count, 3), 0.01)
-    rotation = np.tile(np.eye(3), (count, 1, 1))
     boxes = [
-        ([0, 0, 0], [60, 60, 60]),  # the sky
         ([0, 2.0, 4], [12, 0.5, 12]),  # ground
         ([0, -0.8, 6.2], [4.5, 2.3, 0.4]),  # façade
         ([-4.2, -0.4, 3.5], [0.4, 1.9, 3.2]),  # wing on the left
@@ -52,15 +48,16 @@ def courtyard(rng: np.random.Generator) -> SceneDescription:
         ([0, 1.35, 5.5], [1.6, 0.15, 0.5]),  # stairs, bottom to top
         ([0, 1.1, 5.65], [1.3, 0.15, 0.4]),
         ([0, 0.0, 5.75], [0.55, 1.0, 0.15]),  # door
-        ([-1.9, 0.6, 5.3], [0.18, 0.9, 0.18]),  # columns
-        ([1.9, 0.6, 5.3], [0.18, 0.9, 0.18]),
-        ([-2.3, 1.15, 3.6], [0.45, 0.35, 0.45]),  # boxes and a bench
-        ([-1.8, 1.3, 2.7], [0.3, 0.2, 0.25]),
-        ([2.3, 1.2, 3.3], [0.8, 0.08, 0.3]),
+        ([2.3, 1.2, 3.3], [0.8, 0.08, 0.3]),  # bench
         ([2.4, 1.35, 3.3], [0.12, 0.15, 0.25]),
-        ([0.6, 1.2, 3.9], [0.35, 0.3, 0.35]),
-        ([-3.1, 0.7, 4.9], [0.5, 0.8, 0.3]),
+        ([-3.1, 0.7, 4.9], [0.5, 0.8, 0.3]),  # crate
     ]
+    turned_boxes = [
+        ([-2.3, 1.15, 3.6], [0.45, 0.35, 0.45]),
+        ([-1.8, 1.3, 2.7], [0.3, 0.2, 0.25]),
+        ([0.6, 1.2, 3.9], [0.35, 0.3, 0.35]),
+    ]
+    columns = [([-1.9, 0.6, 5.3], [0.2, 0.9, 0.2]), ([1.9, 0.6, 5.3], [0.2, 0.9, 0.2])]
     pots = [
         ([0.6, 0.6, 3.9], [0.32, 0.35, 0.32]),
         ([-1.9, -0.5, 5.3], [0.26, 0.26, 0.26]),
@@ -68,25 +65,41 @@ def courtyard(rng: np.random.Generator) -> SceneDescription:
         ([-2.3, 0.62, 3.6], [0.3, 0.22, 0.3]),
         ([3.2, 1.1, 4.6], [0.45, 0.5, 0.45]),
     ]
-    for slot, (middle, size) in enumerate(boxes):
-        center[slot], half[slot] = middle, size
-    for slot, (middle, size) in enumerate(pots, start=BOXES):
-        center[slot], half[slot] = middle, size
-    for slot in (10, 11, 14):
-        rotation[slot] = Rotation.from_euler("y", rng.uniform(0, 60), degrees=True).as_matrix()
-    repeat = rng.uniform(0.18, 0.4, count)
-    repeat[0] = 0.008
+    solids = [_solid(rng, Shape.ENCLOSURE, [0, 0, 0], [60, 60, 60], repeat=0.008)]
+    solids += [_solid(rng, Shape.BOX, *place) for place in boxes]
+    for place in turned_boxes:
+        solids.append(_solid(rng, Shape.BOX, *place, yaw=rng.uniform(0, 60)))
+    solids += [_solid(rng, Shape.CYLINDER, *place) for place in columns]
+    solids += [_solid(rng, Shape.ELLIPSOID, *place) for place in pots]
     light = np.array([0.4, -0.8, -0.5])
     return SceneDescription(
-        center=center,
-        rotation=rotation,
-        half=half,
-        texture=rng.integers(0, _TEXTURES, (count, 6)),
-        repeat=repeat,
-        specular=np.zeros(count),
+        kind="courtyard",
+        solids=tuple(solids),
         light=light / np.linalg.norm(light),
         ambient=0.6,
         open_sky=True,
+    )
+
+
+def _solid(
+    rng: np.random.Generator,
+    shape: Shape,
+    center: list[float],
+    half: list[float],
+    *,
+    repeat: float | None = None,
+    yaw: float = 0.0,
+) -> Solid:
+    material = Material(
+        texture=rng.integers(0, _TEXTURES, 6),
+        repeat=rng.uniform(0.18, 0.4) if repeat is None else repeat,
+    )
+    return Solid(
+        shape=shape,
+        center=np.array(center, np.float64),
+        half=np.array(half, np.float64),
+        material=material,
+        rotation=turned(yaw),
     )
 
 

@@ -7,7 +7,8 @@ import torch
 
 from vggt_sfm.models.tiny.depth_head import DepthHead
 from vggt_sfm.models.tiny.network import COARSE
-from vggt_sfm.training.pool import Shard, augment
+from vggt_sfm.training.photograph import photograph
+from vggt_sfm.training.pool import Shard
 
 _FINE_STRIDE = COARSE // 4  # px per depth value
 
@@ -18,7 +19,7 @@ def draw_scene(shard: Shard, rng: np.random.Generator) -> tuple[torch.Tensor, to
     image = torch.as_tensor(shard.image[scene]).float().permute(0, 3, 1, 2) / 255
     depth = torch.as_tensor(shard.depth[scene].astype(np.float32))
     views = rng.permutation(len(image))[: int(rng.integers(1, len(image) + 1))]
-    image, depth = augment(image[views], rng), depth[views]
+    image, depth = photograph(image[views], rng), depth[views]
     return (image.flip(-1), depth.flip(-1)) if rng.random() < 0.5 else (image, depth)
 
 

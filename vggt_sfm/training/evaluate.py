@@ -11,7 +11,8 @@ from vggt_sfm.errors import InputError
 from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.training.depth import draw_scene, simulate_matches
 from vggt_sfm.training.matching import matching_loss
-from vggt_sfm.training.pool import draw_pairs, load_shard
+from vggt_sfm.training.pairs import draw_pairs
+from vggt_sfm.training.pool import load_shard
 
 _BATCHES = 24
 _PAIRS = 8

@@ -16,7 +16,7 @@ from torch import nn
 
 from vggt_sfm._files import replacing
 from vggt_sfm.errors import InputError, WeightsError
-from vggt_sfm.training.pool import Shard, training_set
+from vggt_sfm.training.pool import Shard, load_shards
 
 EMA = 0.997
 WARM_UP = 200
@@ -155,7 +155,7 @@ def _draw_shards(pool: Path, rng: np.random.Generator) -> Shard:
             f"{pool}: no training shards; make some with vggt_sfm.training.render_pool"
         )
     chosen = rng.choice(len(shards), min(SHARDS_IN_MEMORY, len(shards)), replace=False)
-    return training_set([shards[i] for i in chosen])
+    return load_shards([shards[i] for i in chosen])
 
 
 def _groups(model: nn.Module) -> list[dict[str, Any]]:

@@ -8,8 +8,12 @@ import torch
 from torch.nn import functional as F
 
 from vggt_sfm.models.tiny.matching import cell_center, fine_logits, window_offsets
-from vggt_sfm.models.tiny.network import COARSE, FINE, Features, TinyBackbone
-from vggt_sfm.training.pool import PairBatch, warp
+from vggt_sfm.models.tiny.network import COARSE, FINE, Features, TinyBackbone, up
+from vggt_sfm.training.pairs import PairBatch
+from vggt_sfm.training.warp import warp
+
+
+_ALONE = 0.5  # weight of the loss of views that do not know each other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +22,8 @@ class MatchingLoss:
 
     total: torch.Tensor
     coarse: float
+    coarse_alone: float
+    """The same for views that do not know each other."""
     fine: float
     within_1px: float
     """Share of the fine training points found within 1 px."""
@@ -32,36 +38,68 @@ def matching_loss(model: TinyBackbone, batch: PairBatch, *, fine_points: int = 9
         batch: B rendered pairs.
         fine_points: Points a pair and direction for the fine loss.
     """
-    count = len(batch.image)
     features = _features(model, batch.image.flatten(0, 1))
     rows, columns = features.coarse.shape[-2:]
-    cells = torch.arange(rows * columns)
-    centers = cell_center(cells, columns).expand(count, -1, -1)
-    described = _pairs(features.coarse.flatten(2))  # (B, 2, D, cells)
-    scores = model.log_temperature.exp() * torch.einsum(
-        "bdi,bdj->bij", described[:, 0], described[:, 1]
-    )
-    matchable = _pairs(features.matchable.flatten(1))
-    coarse_terms, fine_terms, errors = [], [], []
-    for source in (0, 1):
-        there, seen = warp(batch, centers, source)
-        logits = scores if source == 0 else scores.transpose(1, 2)
-        coarse_terms.append(_coarse_terms(logits, there, seen, columns))
-        coarse_terms.append(F.binary_cross_entropy_with_logits(matchable[:, source], seen.float()))
+    cells = torch.arange(rows * columns, device=batch.image.device)
+    centers = cell_center(cells, columns).expand(len(batch.image), -1, -1)
+    warped = [warp(batch.geometry(s), batch.geometry(1 - s), centers) for s in (0, 1)]
+    alone = _coarse_loss(model, features.coarse, features.matchable, warped)
+    together = _coarse_loss(model, *_told(model, features), warped)
+    fine_terms, errors = [], []
+    for source, (there, seen) in enumerate(warped):
         if fine_points:
             loss, error = _fine_terms(model, features, centers, there, seen, source, fine_points)
             fine_terms.append(loss)
             errors.append(error)
-    coarse = torch.stack(coarse_terms).sum() / 2
-    fine = torch.stack(fine_terms).mean() if fine_terms else torch.zeros(())
-    error = torch.cat(errors) if errors else torch.full((1,), float("nan"))
+    fine = torch.stack(fine_terms).mean() if fine_terms else together.new_zeros(())
+    error = torch.cat(errors) if errors else together.new_full((1,), float("nan"))
     return MatchingLoss(
-        total=coarse + fine,
-        coarse=coarse.item(),
+        total=_ALONE * alone + together + fine,
+        coarse=together.item(),
+        coarse_alone=alone.item(),
         fine=fine.item(),
         within_1px=float((error < 1).float().mean()),
         median_px=float(error.median()),
     )
+
+
+def _told(model: TinyBackbone, features: Features) -> tuple[torch.Tensor, torch.Tensor]:
+    """Descriptors and logits (2B, …) of views that know the other one of their pair."""
+    first, second = (features.of(slice(view, None, 2)) for view in (0, 1))
+    with torch.autocast(features.lateral.device.type, torch.bfloat16):
+        one, other = model.describe_pairs(first, second)
+    descriptors, logits = (
+        torch.stack(both, 1).flatten(0, 1) for both in zip(one, other, strict=True)
+    )
+    return descriptors.float(), logits.float()
+
+
+def _coarse_loss(
+    model: TinyBackbone,
+    descriptors: torch.Tensor,
+    matchable: torch.Tensor,
+    warped: list[tuple[torch.Tensor, torch.Tensor]],
+) -> torch.Tensor:
+    """Cross-entropy of cells and whether they are seen, both ways.
+
+    Args:
+        model: For its temperature.
+        descriptors: (2B, D, h, w).
+        matchable: (2B, h, w) logits.
+        warped: Where the cells of each view are in the other, (B, cells, 2) px, and if they are.
+    """
+    columns = descriptors.shape[-1]
+    described = _pairs(descriptors.flatten(2))  # (B, 2, D, cells)
+    scores = model.log_temperature.exp() * torch.einsum(
+        "bdi,bdj->bij", described[:, 0], described[:, 1]
+    )
+    seeable = _pairs(matchable.flatten(1))
+    terms = []
+    for source, (there, seen) in enumerate(warped):
+        logits = scores if source == 0 else scores.transpose(1, 2)
+        terms.append(_coarse_terms(logits, there, seen, columns))
+        terms.append(F.binary_cross_entropy_with_logits(seeable[:, source], seen.float()))
+    return torch.stack(terms).sum() / 2
 
 
 def _features(model: TinyBackbone, images: torch.Tensor) -> Features:
@@ -73,6 +111,7 @@ def _features(model: TinyBackbone, images: torch.Tensor) -> Features:
         matchable=features.matchable.float(),
         fine=features.fine.float(),
         lateral=features.lateral,
+        tokens=features.tokens,
     )
 
 
@@ -102,16 +141,21 @@ def _fine_terms(
     points: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-entropy over a window around a jittered start, and the errors in px."""
-    order = (torch.rand(seen.shape) + seen.float()).topk(min(points, seen.shape[1]), dim=1).indices
+    order = (
+        (torch.rand(seen.shape, device=seen.device) + seen.float())
+        .topk(min(points, seen.shape[1]), dim=1)
+        .indices
+    )
     keep = seen.gather(1, order)
     pair, slot = keep.nonzero(as_tuple=True)
     if len(pair) == 0:
-        return features.fine.sum() * 0, torch.zeros(0)
+        return features.fine.sum() * 0, seen.new_zeros(0, dtype=torch.float32)
     cell = order[pair, slot]
     true_xy = there[pair, cell]
     # the coarse stage starts the search at a cell centre, one cell off at worst
     start = ((true_xy / COARSE).floor() + 0.5) * COARSE
-    shift = torch.randint(-1, 2, start.shape) * (torch.rand(len(start), 1) < 0.35)
+    shift = torch.randint(-1, 2, start.shape, device=start.device)
+    shift = shift * (torch.rand(len(start), 1, device=start.device) < 0.35)
     start = start + COARSE * shift
     fine = _pairs(features.fine)
     logits, base = fine_logits(

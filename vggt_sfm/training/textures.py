@@ -10,14 +10,26 @@ from PIL import Image
 
 from vggt_sfm._checks import UInt8
 from vggt_sfm._log import get_logger
+from vggt_sfm.errors import InputError
 
 _log = get_logger(__name__)
 
 SIDE = 256
 LEVELS = 8  # 256, 128, … 2
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-# game data keeps normal, gloss and mask maps beside its colours
-_NOT_COLOR = ("normal", "_nm", "_n.", "_s.", "spec", "mask", "depth", "glow", "icon", "menu")
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tga"}
+# game data keeps normal, gloss and mask maps beside its colours, and pictures of its menus
+_NOT_COLOR = (
+    "normal", "_nm", "_n.", "_s.", "_sm.", "_gm.", "spec", "mask", "depth", "glow", "gloss",
+    "icon", "menu", "gui", "font", "preview", "thumb", "screenshot",
+)  # fmt: skip
+_SMALLEST_FILE = 128  # px a side
+_MOST_PIXELS = 40e6
+_LARGE = 1024  # px a side from which a picture gives several textures
+_DARKEST, _BRIGHTEST = 25.0, 238.0
+_LEAST_MEAN = 70.0
+_LEAST_CONTRAST = 8.0
+_MOST_BLACK = 0.4  # share of pixels
+_LEAST_OPAQUE = 250
 
 
 class TextureBank:
@@ -32,6 +44,7 @@ class TextureBank:
         """
         level = torch.as_tensor(np.array(textures), device=device).float()
         self.count = len(textures)
+        self.device = level.device
         chain, offsets, total = [], [], 0
         for _ in range(LEVELS):
             offsets.append(total)
@@ -87,37 +100,62 @@ class TextureBank:
 
 
 def photographic_textures(folder: Path, count: int, rng: np.random.Generator) -> UInt8:
-    """Cut random crops out of every readable image below a folder.
+    """Cut random crops out of every readable picture below a folder.
 
     Args:
-        folder: Searched recursively for JPEG, PNG and WebP files.
+        folder: Searched recursively for JPEG, PNG, WebP and Targa files.
         count: How many crops to return in all.
         rng: Source of the crops' places and scales.
 
     Returns:
-        (n, SIDE, SIDE, 3) crops, n <= count; flat and unreadable images give none.
+        (n, SIDE, SIDE, 3) crops, n <= count; flat, dark, transparent and unreadable pictures
+        give none.
+
+    Raises:
+        InputError: If no picture gives a texture.
     """
-    files = sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in _SUFFIXES and not any(w in p.name.lower() for w in _NOT_COLOR)
-    )
+    files = sorted(p for p in folder.rglob("*") if _may_be_color(p))
     crops: list[UInt8] = []
     per_file = max(1, -(-count // max(len(files), 1)))
     for file in files:
-        try:
-            with Image.open(file) as opened:
-                image = opened.convert("RGB")
-        except (OSError, ValueError) as error:
-            _log.warning("texture %s skipped: %s", file.name, error)
+        image = _opaque(file)
+        if image is None:
             continue
-        photo = min(image.size) >= 1024
-        for _ in range(per_file * (3 if photo else 1)):
+        for _ in range(per_file * (4 if min(image.size) >= _LARGE else 1)):
             crop = _random_crop(image, rng)
-            if crop.std() > 6.0:
+            if _has_content(crop):
                 crops.append(crop)
+    if not crops:
+        raise InputError(f"{folder}: no picture in it can be used as a texture")
     rng.shuffle(crops)
-    return np.stack(crops[:count]) if crops else np.empty((0, SIDE, SIDE, 3), np.uint8)
+    return np.stack(crops[:count])
+
+
+def _may_be_color(file: Path) -> bool:
+    name = str(file).lower()
+    return file.suffix.lower() in _SUFFIXES and not any(word in name for word in _NOT_COLOR)
+
+
+def _opaque(file: Path) -> Image.Image | None:
+    """Read a picture if it is large enough and hides nothing."""
+    try:
+        with Image.open(file) as opened:
+            if min(opened.size) < _SMALLEST_FILE or np.prod(opened.size) > _MOST_PIXELS:
+                return None
+            clear = opened.convert("RGBA").getchannel("A").getextrema()[0]
+            return opened.convert("RGB") if float(clear) >= _LEAST_OPAQUE else None  # type: ignore[arg-type]
+    except (OSError, ValueError, SyntaxError) as error:
+        _log.warning("texture %s skipped: %s", file, error)
+        return None
+
+
+def _has_content(crop: UInt8) -> bool:
+    black = float((crop.max(-1) < _DARKEST).mean())
+    return (
+        _DARKEST < float(crop.mean()) < _BRIGHTEST
+        and float(crop.std()) > _LEAST_CONTRAST
+        and black < _MOST_BLACK
+    )
 
 
 def _random_crop(image: Image.Image, rng: np.random.Generator) -> UInt8:
@@ -127,7 +165,10 @@ def _random_crop(image: Image.Image, rng: np.random.Generator) -> UInt8:
     x = int(rng.integers(0, image.width - side + 1))
     y = int(rng.integers(0, image.height - side + 1))
     box = (x, y, x + side, y + side)
-    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box=box))
+    crop = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box=box))
+    # games keep their textures dark and light them up
+    gain = rng.uniform(_LEAST_MEAN, 1.5 * _LEAST_MEAN) / max(float(crop.mean()), 1.0)
+    return np.asarray((crop * max(1.0, gain)).clip(0, 255).astype(np.uint8))
 
 
 def procedural_textures(count: int, rng: np.random.Generator) -> UInt8:

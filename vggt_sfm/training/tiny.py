@@ -13,7 +13,8 @@ from vggt_sfm.models.tiny.network import TinyBackbone, TinyConfig
 from vggt_sfm.training.depth import depth_loss, draw_scene, simulate_matches
 from vggt_sfm.training.loop import Loss, Plan, load_average, train
 from vggt_sfm.training.matching import matching_loss
-from vggt_sfm.training.pool import Shard, draw_pairs
+from vggt_sfm.training.pairs import draw_pairs
+from vggt_sfm.training.pool import Shard
 
 COARSE_ONLY = 400  # steps before the fine loss joins
 FINE_POINTS = 96

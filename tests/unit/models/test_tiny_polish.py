@@ -8,7 +8,7 @@ import pytest
 from vggt_sfm.geometry.cameras import project
 from vggt_sfm.models.tiny.polish import polish
 from vggt_sfm.models.tiny.relative import Edge, relative_pose
-from vggt_sfm.training.scenes import look_at
+from vggt_sfm.training.scenes.cameras import look_at
 
 FOCALS = np.array([400.0, 520.0])
 CAMERAS = [0, 1, 0, 1, 0, 1]

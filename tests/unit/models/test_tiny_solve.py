@@ -11,7 +11,7 @@ from vggt_sfm.models.tiny.focal import EpipolarPair, focal_ratios
 from vggt_sfm.models.tiny.relative import relative_pose, two_view_depths
 from vggt_sfm.models.tiny.solve import normalize_scale, solve_cameras, sparse_depths
 from vggt_sfm.scene import Frame, Matches, PixelMap, Scene, Size
-from vggt_sfm.training.scenes import look_at
+from vggt_sfm.training.scenes.cameras import look_at
 
 SIDE = Size(448, 336)
 FOCAL = 420.0

@@ -13,7 +13,8 @@ from vggt_sfm.models.tiny.network import TinyBackbone, TinyConfig
 from vggt_sfm.training import loop
 from vggt_sfm.training.depth import simulate_matches
 from vggt_sfm.training.matching import matching_loss
-from vggt_sfm.training.pool import Shard, draw_pairs, render_shard, save_shard
+from vggt_sfm.training.pairs import draw_pairs
+from vggt_sfm.training.pool import Shard, load_shards, render_shard, save_shard
 from vggt_sfm.training.textures import TextureBank, photographic_textures, procedural_textures
 
 SMALL = TinyConfig(stem=8, mid=8, coarse=16, deep=16, coarse_blocks=1, deep_blocks=1)
@@ -88,7 +89,7 @@ def test_the_loss_falls(pool: Path) -> None:
     torch.manual_seed(0)
     model = TinyBackbone(SMALL)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    shard = loop.training_set(sorted(pool.glob("*.npz")))
+    shard = load_shards(sorted(pool.glob("*.npz")))
     batch = draw_pairs(shard, 4, 64, np.random.default_rng(0))
     losses = []
     for _ in range(40):
@@ -123,7 +124,9 @@ def test_simulated_matches_are_sparse_and_mostly_right() -> None:
             assert abs(float(known.median()) - np.log(3.0)) < 0.25
 
 
-def test_texture_folders_may_be_empty_or_hold_rubbish(tmp_path: Path) -> None:
+def test_an_empty_texture_folder_and_one_of_rubbish_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no picture"):
+        photographic_textures(tmp_path, 5, np.random.default_rng(0))
     (tmp_path / "broken.png").write_bytes(b"no image")
-    found = photographic_textures(tmp_path, 5, np.random.default_rng(0))
-    assert found.shape == (0, 256, 256, 3)
+    with pytest.raises(InputError, match=str(tmp_path)):
+        photographic_textures(tmp_path, 5, np.random.default_rng(0))

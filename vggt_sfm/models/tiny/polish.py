@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from vggt_sfm._checks import Bool, Float64
+from vggt_sfm._checks import Bool, Float64, Int64
 from vggt_sfm.models.tiny.relative import Edge, normalized, ray_angles_deg
 
 _ROUNDS = 8
@@ -17,7 +17,8 @@ _POSE = 5  # parameters of a relative pose: rotation, direction on the sphere
 _STEP = 1e-6
 _MAX_LOG_STEP = 0.2
 _LEAST_FRAMES = 3
-_LOG_SPREAD = 0.3  # how far the first estimates of focal lengths may be off
+_LOG_SPREAD = 0.05  # how far the first estimates of focal lengths may be off
+_MOST_LOG_CHANGE = 0.2  # beyond, the first estimate is more to be trusted
 
 
 def polish(
@@ -30,7 +31,8 @@ def polish(
         intrinsics: (S, 3, 3) of the frames, network px.
         cameras: S numbers from 0; frames of one camera share their correction.
         known: (S,) whose focal length is fixed. A camera with very few frames keeps its first
-            estimate too, and its pairs are left alone: wrong ones would carry both away.
+            estimate too, and its pairs are left alone: wrong ones would carry both away. One
+            whose estimate would change by more than a fifth keeps it.
 
     Returns:
         The pairs with better poses, and better intrinsics.
@@ -43,7 +45,21 @@ def polish(
     sure = known | free[camera_of]
     left = [e for e in edges if not (sure[e.i] and sure[e.j])]
     edges = [e for e in edges if sure[e.i] and sure[e.j]]
-    log_focal, begun = np.zeros(len(free)), intrinsics
+    polished, log_focal = _gauss_newton(edges, intrinsics, camera_of, free)
+    astray = np.abs(log_focal) > _MOST_LOG_CHANGE
+    if astray.any():
+        # little motion: errors of matches, of which there are many, carry the focal length away
+        polished, log_focal = _gauss_newton(edges, intrinsics, camera_of, free & ~astray)
+    intrinsics = _scaled(intrinsics, log_focal[camera_of])
+    return [_with_parallax(e, intrinsics) for e in polished] + left, intrinsics
+
+
+def _gauss_newton(
+    edges: list[Edge], begun: Float64, camera_of: Int64, free: Bool
+) -> tuple[list[Edge], Float64]:
+    """Return better pairs and the (C,) logarithms of the changes of the free focal lengths."""
+    edges = list(edges)
+    log_focal, intrinsics = np.zeros(len(free)), begun
     for _ in range(_ROUNDS if edges else 0):
         normal = np.diag(np.where(free, _LOG_SPREAD**-2, 1e12))
         right = -log_focal * np.diag(normal)
@@ -61,13 +77,19 @@ def polish(
             np.add.at(right, at, square[_POSE:, :_POSE] @ back[:, 2] - gradient[_POSE:])
         step = np.linalg.solve(normal, right).clip(-_MAX_LOG_STEP, _MAX_LOG_STEP)
         log_focal = log_focal + step
-        intrinsics = begun.copy()
-        intrinsics[:, [0, 1], [0, 1]] *= np.exp(log_focal)[camera_of][:, None]
+        intrinsics = _scaled(begun, log_focal[camera_of])
         for number, (e, back) in enumerate(zip(edges, systems, strict=True)):
             change = -back[:, 2] - back[:, :2] @ step[camera_of[[e.i, e.j]]]
             R, t = _moved(e, change)
             edges[number] = replace(e, rotation=R, direction=t)
-    return [_with_parallax(e, intrinsics) for e in edges] + left, intrinsics
+    return edges, log_focal
+
+
+def _scaled(intrinsics: Float64, log_focal: Float64) -> Float64:
+    """Intrinsics (S, 3, 3) with focal lengths changed by the exponentials of (S,) logarithms."""
+    result = intrinsics.copy()
+    result[:, [0, 1], [0, 1]] *= np.exp(log_focal)[:, None]
+    return result
 
 
 def _normal_equations(edge: Edge, intrinsics: Float64) -> tuple[Float64, Float64]:
