@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 LAYER_NORM_EPS = 1e-5  # all but the encoder and the camera head's adaptive norm
 
@@ -82,12 +83,15 @@ class Attention(nn.Module):
         self.k_norm = nn.LayerNorm(head_dim, LAYER_NORM_EPS) if qk_norm else nn.Identity()
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, rope: Rope | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, rope: Rope | None = None, seen: Tensor | None = None
+    ) -> Tensor:
         """Attend among the T tokens of each of N sequences.
 
         Args:
             x: (N, T, C) tokens.
             rope: Rotation of queries and keys; T must be a multiple of its length.
+            seen: (T, T) bool, which tokens (columns) each token (row) attends to; None: all.
 
         Returns:
             (N, T, C).
@@ -98,7 +102,7 @@ class Attention(nn.Module):
         if rope is not None:
             q, k = rope.rotate(q), rope.rotate(k)
         # Norms and rotation may have widened q and k; attention wants one type.
-        mixed = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
+        mixed = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=seen)
         out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -132,6 +136,10 @@ class LayerScale(nn.Module):
 class Block(nn.Module):
     """Transformer block: attention and MLP, each normalised before and scaled after."""
 
+    recompute = False
+    """Whether to keep only the input for the gradient and compute all else again: memory for
+    time. No effect on values."""
+
     def __init__(
         self,
         dim: int,
@@ -149,9 +157,17 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, 4 * dim)
         self.ls2 = LayerScale(dim, layer_scale)
 
-    def forward(self, x: Tensor, rope: Rope | None = None) -> Tensor:
-        """Map (N, T, C) tokens to (N, T, C)."""
-        x = x + self.ls1(self.attn(self.norm1(x), rope))
+    def forward(
+        self, x: Tensor, rope: Rope | None = None, seen: Tensor | None = None
+    ) -> Tensor:
+        """Map (N, T, C) tokens to (N, T, C); see ``Attention.forward``."""
+        if self.recompute and torch.is_grad_enabled():
+            again: Tensor = checkpoint(self._attend_and_map, x, rope, seen, use_reentrant=False)
+            return again
+        return self._attend_and_map(x, rope, seen)
+
+    def _attend_and_map(self, x: Tensor, rope: Rope | None, seen: Tensor | None) -> Tensor:
+        x = x + self.ls1(self.attn(self.norm1(x), rope, seen))
         y: Tensor = x + self.ls2(self.mlp(self.norm2(x)))
         return y
 
