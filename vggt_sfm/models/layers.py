@@ -83,9 +83,7 @@ class Attention(nn.Module):
         self.k_norm = nn.LayerNorm(head_dim, LAYER_NORM_EPS) if qk_norm else nn.Identity()
         self.proj = nn.Linear(dim, dim)
 
-    def forward(
-        self, x: Tensor, rope: Rope | None = None, seen: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, rope: Rope | None = None, seen: Tensor | None = None) -> Tensor:
         """Attend among the T tokens of each of N sequences.
 
         Args:
@@ -157,9 +155,7 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, 4 * dim)
         self.ls2 = LayerScale(dim, layer_scale)
 
-    def forward(
-        self, x: Tensor, rope: Rope | None = None, seen: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, rope: Rope | None = None, seen: Tensor | None = None) -> Tensor:
         """Map (N, T, C) tokens to (N, T, C); see ``Attention.forward``."""
         if self.recompute and torch.is_grad_enabled():
             again: Tensor = checkpoint(self._attend_and_map, x, rope, seen, use_reentrant=False)

@@ -34,9 +34,7 @@ class ShardSource:
         stretch = (step // _LIFE, rank)
         if stretch != self._stretch:
             rng = np.random.default_rng([self._seed, *stretch, 1])
-            chosen = rng.choice(
-                len(self._paths), min(_IN_MEMORY, len(self._paths)), replace=False
-            )
+            chosen = rng.choice(len(self._paths), min(_IN_MEMORY, len(self._paths)), replace=False)
             self._shard = training_set([self._paths[i] for i in chosen])
             self._stretch = stretch
         return self._shard
