@@ -13,7 +13,6 @@ from torch import Tensor
 from vggt_sfm._checks import Float32, Float64
 from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.errors import WeightsError
-from vggt_sfm.inference.device import select_precision
 from vggt_sfm.inference.point_tracks import Follower, match_by_following
 from vggt_sfm.inference.track_positions import (
     median_distance,
@@ -23,6 +22,7 @@ from vggt_sfm.inference.track_positions import (
 from vggt_sfm.models.checkpoint import check_checkpoint, load_vggt
 from vggt_sfm.models.choice import PredictConfig
 from vggt_sfm.models.config import VGGTConfig
+from vggt_sfm.models.device import select_precision
 from vggt_sfm.models.heads.track import STRIDE, TrackHead
 from vggt_sfm.models.layers import Block
 from vggt_sfm.models.pose_encoding import decode_cameras

@@ -118,7 +118,7 @@ class Aggregator(nn.Module):
         tokens = torch.cat([special, patches], dim=1)  # (B·S, P, C)
         turn = self._rope(height // self.patch_size, width // self.patch_size, special)
 
-        tokens = tokens.unflatten(0, (num_scenes, num_frames))  # (B, S, P, C)
+        tokens = tokens.view(num_scenes, num_frames, *tokens.shape[1:])  # (B, S, P, C)
         seen = self._seen(tokens)
         layers: dict[int, Tensor] = {}
         pairs = zip(self.frame_blocks, self.global_blocks, strict=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,22 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 LAYER_NORM_EPS = 1e-5  # all but the encoder and the camera head's adaptive norm
+_Result = TypeVar("_Result")
+
+
+class Recomputable(nn.Module):
+    """A module that need not keep what it computed on the way for the gradient."""
+
+    recompute = False
+    """Whether to keep only the inputs and compute all else again: memory for time, no effect on
+    values."""
+
+    def run(self, function: Callable[..., _Result], *inputs: object) -> _Result:
+        """Apply one of the module's functions to inputs."""
+        if self.recompute and torch.is_grad_enabled():
+            result: _Result = checkpoint(function, *inputs, use_reentrant=False)
+            return result
+        return function(*inputs)
 
 
 class Rope(NamedTuple):
@@ -131,12 +148,8 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
-class Block(nn.Module):
+class Block(Recomputable):
     """Transformer block: attention and MLP, each normalised before and scaled after."""
-
-    recompute = False
-    """Whether to keep only the input for the gradient and compute all else again: memory for
-    time. No effect on values."""
 
     def __init__(
         self,
@@ -157,10 +170,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, rope: Rope | None = None, seen: Tensor | None = None) -> Tensor:
         """Map (N, T, C) tokens to (N, T, C); see ``Attention.forward``."""
-        if self.recompute and torch.is_grad_enabled():
-            again: Tensor = checkpoint(self._attend_and_map, x, rope, seen, use_reentrant=False)
-            return again
-        return self._attend_and_map(x, rope, seen)
+        return self.run(self._attend_and_map, x, rope, seen)
 
     def _attend_and_map(self, x: Tensor, rope: Rope | None, seen: Tensor | None) -> Tensor:
         x = x + self.ls1(self.attn(self.norm1(x), rope, seen))

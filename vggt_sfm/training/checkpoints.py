@@ -123,7 +123,7 @@ def _parts(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
     part: dict[str, Tensor] = {}
     filled = 0
     for name, tensor in tensors.items():
-        slices = tensor.detach().reshape(-1).split(_PART_BYTES // tensor.element_size())
+        slices = torch.split(tensor.detach().reshape(-1), _PART_BYTES // tensor.element_size())
         for number, piece in enumerate(slices):
             if filled + piece.nbytes > _PART_BYTES:
                 yield part

@@ -128,9 +128,10 @@ def test_a_run_that_dies_while_it_writes_leaves_the_old_checkpoint(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+    with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "save_file", full)
-        save_snapshot(tmp_path, snapshot(2))
+        with pytest.raises(OSError, match="No space"):
+            save_snapshot(tmp_path, snapshot(2))
     assert loaded_step(tmp_path) == 1
     save_snapshot(tmp_path, snapshot(2))
     assert stored(tmp_path) == ["step-00000001", "step-00000002"]
