@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from vggt_sfm.models import VGGTConfig
@@ -68,3 +70,24 @@ class PaintedRoom:
         points = center + rays * depth[..., None]
         color = 0.5 + 0.5 * np.sin(points @ self._waves)
         return color.transpose(2, 0, 1).astype(np.float32), depth.astype(np.float32)
+
+
+def write_scene(folder: Path, num_frames: int = 3, side: int = 32, model: str = "sparse/0") -> Path:
+    """Write the room as photographs, a COLMAP model and depth maps."""
+    views = PaintedRoom(num_frames, side).views(range(num_frames))
+    for name in ("images", "depth", model):
+        (folder / name).mkdir(parents=True)
+    lines = []
+    for s in range(num_frames):
+        pixels = (255 * views.images[s].transpose(1, 2, 0)).round().astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{s:03d}.png")
+        np.save(folder / "depth" / f"{s:03d}.npy", views.depth[s])
+        pose = views.cam_from_world[s]
+        quaternion = np.roll(Rotation.from_matrix(pose[:, :3]).as_quat(), 1)
+        numbers = " ".join(map(repr, [*quaternion.tolist(), *pose[:, 3].tolist()]))
+        lines += [f"{s + 1} {numbers} 1 {s:03d}.png", ""]
+    camera = f"1 PINHOLE {side} {side} {side} {side} {side / 2} {side / 2}\n"
+    (folder / model / "cameras.txt").write_text(camera)
+    (folder / model / "images.txt").write_text("\n".join(lines) + "\n")
+    (folder / model / "points3D.txt").write_text("")
+    return folder

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from vggt_sfm.training.multitask.losses import (
 )
 from vggt_sfm.training.multitask.tracks import TrackTargets, make_tracks
 
+Task = Literal["camera", "depth", "points", "tracks"]
 Terms = Mapping[str, tuple[float, Tensor]]
 ExtraTerm = Callable[[SceneBatch], Tensor]
 
@@ -52,6 +54,20 @@ class MultiTaskConfig:
     """Arithmetic of the trunk and the track head; other heads and all losses are in float32."""
     recompute: bool = True
     """Keep few activations and compute the others again."""
+
+    def __post_init__(self) -> None:
+        if not (self.camera or self.depth or self.points or self.tracks):
+            raise ValueError("MultiTaskConfig: all tasks are off")
+
+    def without(self, tasks: Collection[Task]) -> MultiTaskConfig:
+        """Switch some tasks off."""
+        return replace(
+            self,
+            camera=0.0 if "camera" in tasks else self.camera,
+            depth=0.0 if "depth" in tasks else self.depth,
+            points=0.0 if "points" in tasks else self.points,
+            tracks=0.0 if "tracks" in tasks else self.tracks,
+        )
 
 
 def architecture_for(config: VGGTConfig, tasks: MultiTaskConfig) -> VGGTConfig:
