@@ -168,6 +168,7 @@ def export(state: TrainingState, weights: Path | None, output: Path) -> None:
         save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, temporary)
 
 
+TASKS = get_args(Task)
 _PATH = click.Path(path_type=Path)
 
 
@@ -186,9 +187,7 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="Peak learning rate, or GLOB=RATE; the first glob that fits counts.",
 )
-@click.option(
-    "--without", type=click.Choice(get_args(Task)), multiple=True, help="Task to leave out."
-)
+@click.option("--without", type=click.Choice(TASKS), multiple=True, help="Task to leave out.")
 @click.option("--steps", type=click.IntRange(1), default=2000, show_default=True)
 @click.option("--warm-up", type=click.IntRange(0), default=100, show_default=True)
 @click.option("--frames-per-step", default=FrameBudget().total, show_default=True)

@@ -19,6 +19,8 @@ from vggt_sfm.models.checkpoint import load_vggt
 from vggt_sfm.training.curves import read_log
 from vggt_sfm.training.finetune import main
 
+ALL_OFF = [w for task in ("camera", "depth", "points", "tracks") for w in ("--without", task)]
+
 
 @pytest.fixture(autouse=True)
 def root_logger() -> Iterator[None]:
@@ -89,24 +91,7 @@ def test_without_weights_training_starts_from_nothing(workplace: Path) -> None:
         (["--scenes", "nowhere"], "nowhere: no such folder", 3),
         (["--architecture", "nowhere.json"], "nowhere.json: is no architecture", 3),
         (["--weights", "nowhere.pt"], "nowhere.pt", 4),
-        (
-            [
-                *(
-                    [
-                        "--without",
-                        "camera",
-                        "--without",
-                        "depth",
-                        "--without",
-                        "points",
-                        "--without",
-                        "tracks",
-                    ]
-                )
-            ],
-            "all tasks are off",
-            3,
-        ),
+        (ALL_OFF, "all tasks are off", 3),
     ],
 )
 def test_mistakes_are_one_line(
