@@ -22,6 +22,7 @@ from vggt_sfm.models.checkpoint_parts import open_checkpoint
 from vggt_sfm.models.choice import Device, Precision
 from vggt_sfm.models.config import VGGTConfig
 from vggt_sfm.models.device import select_device, select_precision
+from vggt_sfm.models.heads.track import smallest_image_px
 from vggt_sfm.models.records import VGGT_1B
 from vggt_sfm.models.vggt import VGGT
 from vggt_sfm.training import parallel
@@ -82,7 +83,8 @@ def finetune(options: FinetuneOptions, device: torch.device) -> None:
         budget = FrameBudget(total=options.frames_per_step, fewest=fewest, most=most)
     except ValueError as error:
         raise InputError(str(error)) from error
-    scenes = read_scenes(options.scenes, config.img_size, config.patch_size)
+    smallest = smallest_image_px(config) if tasks.tracks else 1
+    scenes = read_scenes(options.scenes, config.img_size, config.patch_size, smallest=smallest)
     source = SceneSource(
         scenes, budget, options.seed, device, frames_at_once=options.frames_at_once
     )
@@ -219,9 +221,9 @@ def main(**options: Any) -> None:  # what the options above declare
             if parallel.rank():
                 logging.disable(logging.WARNING)  # the first process says it all
             finetune(chosen, device)
-    except VggtSfmError as error:
+    except (VggtSfmError, OSError) as error:
         click.echo(f"error: {error}", err=True)
-        raise SystemExit(error.exit_code) from error
+        raise SystemExit(getattr(error, "exit_code", 1)) from error
 
 
 if __name__ == "__main__":

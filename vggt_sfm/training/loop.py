@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -59,7 +60,8 @@ def train(
         objective: Yields losses whose sum is the step's, from its data, a random generator and
             its number. Each is led back to the weights before the next is asked for, so that a
             large batch needs no more memory than its largest part.
-        source: Returns the data for a step and a rank, always the same ones.
+        source: Returns the data for a step and a rank, always the same ones; it works in a
+            thread of its own, one step ahead.
         folder: For checkpoints, the log and its curves.
         plan: Length, rates and seed.
 
@@ -79,8 +81,8 @@ def train(
     parallel.share_weights(model)
     log = Log(folder, start) if parallel.rank() == 0 else None
     failures = 0
-    for step in range(start, plan.steps):
-        row, updated = _advance(state, objective, source(step, parallel.rank()), step, plan)
+    for step, data in _ahead(source, range(start, plan.steps)):
+        row, updated = _advance(state, objective, data, step, plan)
         failures = 0 if updated else failures + 1
         if failures:
             _warn_or_stop(row, failures, folder)
@@ -93,6 +95,17 @@ def train(
             log.draw()
     parallel.wait()
     return state
+
+
+def _ahead(source: Source[Data], steps: range) -> Iterator[tuple[int, Data]]:
+    """Yield each step's data, while those of the next are being made."""
+    with ThreadPoolExecutor(1) as thread:
+        made = [thread.submit(source, step, parallel.rank()) for step in steps[:1]]
+        for step in steps:
+            data = made.pop().result()
+            if step + 1 in steps:
+                made.append(thread.submit(source, step + 1, parallel.rank()))
+            yield step, data
 
 
 def _advance(
@@ -120,8 +133,9 @@ def _advance(
         if state.average:
             state.average.update(state.model)
     measured = {"loss": float(total), **numbers, "gradient": float(norm)}
+    measured["rate_factor"] = rate_factor(step, plan)
     rounded = {name: float(f"{v:.{_SIGNIFICANT_DIGITS}g}") for name, v in measured.items()}
-    return _Outcome({"step": step, **rounded, "rate_factor": rate_factor(step, plan)}, updated)
+    return _Outcome({"step": step, **rounded}, updated)
 
 
 def _warn_or_stop(row: Row, failures: int, folder: Path) -> None:

@@ -106,6 +106,26 @@ def test_six_steps_are_three_and_three_more(tmp_path: Path) -> None:
     assert_same(load_weights(tmp_path / "b")[0], load_weights(tmp_path / "a")[0])
 
 
+def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(tmp_path: Path) -> None:
+    straight = fit_a_line(tmp_path / "a", LINE)
+    fit_a_line(tmp_path / "b", LINE)
+    (tmp_path / "b" / "step-00000006" / "index.json").unlink()
+    resumed = fit_a_line(tmp_path / "b", LINE)
+    assert_same(resumed.state_dict(), straight.state_dict())
+    assert [row["step"] for row in read_log(tmp_path / "b")] == [0, 1, 2, 3, 4, 5]
+
+
+def test_data_that_cannot_be_had_end_the_run(tmp_path: Path) -> None:
+    def source(step: int, rank: int) -> None:
+        raise InputError("the disk is gone")
+
+    def objective(data: None, rng: np.random.Generator, step: int) -> Iterator[Loss]:
+        yield Loss(torch.zeros(()), {})
+
+    with pytest.raises(InputError, match="disk is gone"):
+        train(nn.Linear(1, 1), objective, source, tmp_path, LINE)
+
+
 def test_a_finished_run_is_only_read(tmp_path: Path) -> None:
     done = fit_a_line(tmp_path, LINE)
     assert_same(fit_a_line(tmp_path, LINE).state_dict(), done.state_dict())

@@ -58,7 +58,9 @@ class FolderScene:
         )
 
 
-def read_scenes(folder: Path, long_side: int, multiple: int) -> list[FolderScene]:
+def read_scenes(
+    folder: Path, long_side: int, multiple: int, *, smallest: int = 1
+) -> list[FolderScene]:
     """Read the scenes in a folder; those that cannot be used are warned of and left out.
 
     Args:
@@ -66,6 +68,7 @@ def read_scenes(folder: Path, long_side: int, multiple: int) -> list[FolderScene
             ``sparse/0``, ``sparse`` or ``gt``, and ``depth/``.
         long_side: Width of the network's images, px.
         multiple: What their height is rounded to, px.
+        smallest: What their height has to be at least, px.
 
     Raises:
         InputError: If there is no scene that can be used.
@@ -77,7 +80,7 @@ def read_scenes(folder: Path, long_side: int, multiple: int) -> list[FolderScene
     scenes = []
     for path in found:
         try:
-            scenes.append(read_scene(path, long_side, multiple))
+            scenes.append(read_scene(path, long_side, multiple, smallest=smallest))
         except InputError as error:
             _log.warning("%s is left out: %s", path, " ".join(str(error).split()))
     if not scenes:
@@ -88,7 +91,7 @@ def read_scenes(folder: Path, long_side: int, multiple: int) -> list[FolderScene
     return scenes
 
 
-def read_scene(folder: Path, long_side: int, multiple: int) -> FolderScene:
+def read_scene(folder: Path, long_side: int, multiple: int, *, smallest: int = 1) -> FolderScene:
     """Read one scene and make sure that all its files can be used.
 
     Raises:
@@ -111,6 +114,12 @@ def read_scene(folder: Path, long_side: int, multiple: int) -> FolderScene:
         (a, b), (c, d) = sorted(sizes)[:2]
         raise InputError(f"images of unequal sizes, such as {a} x {b} and {c} x {d}")
     (pixel_map,) = plan_pixel_maps([photos[0].size], "crop", long_side, multiple)
+    if min(pixel_map.network) < smallest:
+        width, height = pixel_map.network
+        raise InputError(
+            f"images become {width} x {height} for the network, too small for its track head "
+            f"({smallest})"
+        )
     return FolderScene(photos, pixel_map)
 
 

@@ -128,6 +128,12 @@ def test_scenes_that_cannot_be_used_are_left_out_and_named(
     assert "\n" not in message
 
 
+def test_images_that_are_too_small_for_the_track_head_are_left_out(tmp_path: Path) -> None:
+    write_scene(tmp_path)
+    with pytest.raises(InputError, match=r"become 32 x 32 .* track head \(33\)"):
+        read_scene(tmp_path, 32, 8, smallest=33)
+
+
 def test_frames_without_depth_are_left_out_where_others_have_some(tmp_path: Path) -> None:
     write_scene(tmp_path)
     (tmp_path / "depth" / "001.npy").unlink()
