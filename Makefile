@@ -63,9 +63,9 @@ fuzz: $(VENV)/installed
 # TEXTURES=folder adds photographs; `make textures` makes one out of Debian's wallpapers and games.
 train-embedded: $(VENV)/installed
 	$(BIN)/python -m vggt_sfm.training.render_pool build/pool $(if $(TEXTURES),--textures $(TEXTURES))
-	$(BIN)/python -m vggt_sfm.training.tiny matcher build/pool build/matcher.pt
-	$(BIN)/python -m vggt_sfm.training.tiny depth build/pool build/matcher.pt build/depth.pt
-	$(BIN)/python -m vggt_sfm.training.package build/matcher.pt build/depth.pt build/pool \
+	$(BIN)/python -m vggt_sfm.training.tiny matcher build/pool build/matcher
+	$(BIN)/python -m vggt_sfm.training.tiny depth build/pool build/matcher build/depth
+	$(BIN)/python -m vggt_sfm.training.package build/matcher build/depth build/pool \
 		$(if $(TEXTURES),--texture-source $(TEXTURES))
 
 textures:

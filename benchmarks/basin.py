@@ -9,9 +9,9 @@ from typing import Any, Literal
 import click
 import numpy as np
 
+from vggt_sfm._chart import Series, line_chart
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
 from vggt_sfm.benchmarks import markdown
-from vggt_sfm.benchmarks.chart import Series, line_chart
 from vggt_sfm.benchmarks.disturbed import Errors
 from vggt_sfm.benchmarks.synthetic import Setup, problem
 from vggt_sfm.benchmarks.trials import run_trial

@@ -74,6 +74,12 @@ class PixelMap:
         """Map (…, 2) network pixels to original pixels."""
         return (np.asarray(xy, np.float64) - self.offset) / self.scale
 
+    def intrinsics_to_network(self, intrinsics: Float64) -> Float64:
+        """Express a (3, 3) K given in original pixels in network pixels."""
+        (sx, sy), (ox, oy) = self.scale, self.offset
+        network_from_original = np.array([[sx, 0, ox], [0, sy, oy], [0, 0, 1]])
+        return network_from_original @ np.asarray(intrinsics, np.float64)
+
     def intrinsics_to_original(self, intrinsics: Float64) -> Float64:
         """Express a (3, 3) K given in network pixels in original pixels."""
         sx, sy = self.scale

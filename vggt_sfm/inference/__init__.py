@@ -7,10 +7,10 @@ from typing import Protocol
 from vggt_sfm._checks import Float32
 from vggt_sfm._log import Progress
 from vggt_sfm.errors import CapabilityError, WeightsError
-from vggt_sfm.inference.device import select_device
 from vggt_sfm.inference.embedded import EmbeddedPredictor
 from vggt_sfm.inference.vggt import VggtPredictor
 from vggt_sfm.models.choice import EMBEDDED, PredictConfig
+from vggt_sfm.models.device import select_device
 from vggt_sfm.models.store import find_weights
 from vggt_sfm.scene import Predictions, Scene
 

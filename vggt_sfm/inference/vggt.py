@@ -13,7 +13,6 @@ from torch import Tensor
 from vggt_sfm._checks import Float32, Float64
 from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.errors import WeightsError
-from vggt_sfm.inference.device import select_precision
 from vggt_sfm.inference.point_tracks import Follower, match_by_following
 from vggt_sfm.inference.track_positions import (
     median_distance,
@@ -23,7 +22,8 @@ from vggt_sfm.inference.track_positions import (
 from vggt_sfm.models.checkpoint import check_checkpoint, load_vggt
 from vggt_sfm.models.choice import PredictConfig
 from vggt_sfm.models.config import VGGTConfig
-from vggt_sfm.models.heads.track import STRIDE, TrackHead
+from vggt_sfm.models.device import select_precision
+from vggt_sfm.models.heads.track import TrackHead, smallest_image_px
 from vggt_sfm.models.layers import Block
 from vggt_sfm.models.pose_encoding import decode_cameras
 from vggt_sfm.models.records import VGGT_1B
@@ -102,7 +102,7 @@ class VggtPredictor:
 
     def _config_for(self, num_frames: int, size: tuple[int, int]) -> VGGTConfig:
         """Leave out a track head that would have nothing to do."""
-        smallest = STRIDE * 2 ** (self._config.track_corr_levels - 1)
+        smallest = smallest_image_px(self._config)
         if self._config.enable_track and num_frames > 1 and min(size) < smallest:
             _logger.warning("images below %d px are too small for the track head", smallest)
         trackable = num_frames > 1 and min(size) >= smallest

@@ -74,7 +74,9 @@ class DinoEncoder(nn.Module):
 class Aggregator(nn.Module):
     """Alternating attention: each frame by itself, then all frames together, and again.
 
-    Source: Wang et al. 2025, VGGT, section 3.2.
+    The other patterns of ``VGGTConfig.attention`` are for comparison with it.
+
+    Source: Wang et al. 2025, VGGT, section 3.2; table 5 for the other patterns.
     """
 
     def __init__(self, config: VGGTConfig) -> None:
@@ -82,6 +84,7 @@ class Aggregator(nn.Module):
         dim, heads = config.embed_dim, config.num_heads
         self.patch_size = config.patch_size
         self.head_dim = dim // heads
+        self.pattern = config.attention
         self.read_layers = frozenset(config.read_layers)
         # Slot 0 is for the first frame of a scene, slot 1 for every other frame.
         self.camera_token = nn.Parameter(0.02 * torch.randn(1, 2, 1, dim))
@@ -115,15 +118,27 @@ class Aggregator(nn.Module):
         tokens = torch.cat([special, patches], dim=1)  # (B·S, P, C)
         turn = self._rope(height // self.patch_size, width // self.patch_size, special)
 
+        tokens = tokens.view(num_scenes, num_frames, *tokens.shape[1:])  # (B, S, P, C)
+        seen = self._seen(tokens)
         layers: dict[int, Tensor] = {}
         pairs = zip(self.frame_blocks, self.global_blocks, strict=True)
         for i, (frame_block, global_block) in enumerate(pairs):
-            within: Tensor = frame_block(tokens, turn)  # (B·S, P, C)
-            scenes = within.view(num_scenes, num_frames, *within.shape[1:])  # (B, S, P, C)
-            tokens = global_block(scenes.flatten(1, 2), turn).view_as(within)
+            if self.pattern == "alternating":
+                within = frame_block(tokens.flatten(0, 1), turn).view_as(tokens)
+            else:
+                within = frame_block(tokens.flatten(1, 2), turn, seen).view_as(tokens)
+            tokens = global_block(within.flatten(1, 2), turn, seen).view_as(tokens)
             if i in self.read_layers:
-                layers[i] = torch.cat([scenes, tokens.view_as(scenes)], dim=-1)
+                layers[i] = torch.cat([within, tokens], dim=-1)
         return layers
+
+    def _seen(self, tokens: Tensor) -> Tensor | None:
+        """Return the (S·P, S·P) mask of what is attended to across frames; None: everything."""
+        num_frames, num_tokens = tokens.shape[1:3]
+        if self.pattern != "cross" or num_frames == 1:
+            return None  # a lone frame has no others and attends to itself
+        frame = torch.arange(num_frames, device=tokens.device).repeat_interleave(num_tokens)
+        return frame[:, None] != frame
 
     def _normalize(self, images: Tensor) -> Tensor:
         images = images.to(self.camera_token.dtype)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 PatchEmbedding = Literal["dinov2", "conv"]
+AttentionPattern = Literal["alternating", "global", "cross"]
 
 _PRESETS: dict[str, dict[str, Any]] = {"vggt-1b": {}}
 
@@ -28,6 +29,9 @@ class VGGTConfig:
     """Number of frame attention blocks, and of global ones."""
     num_heads: int = 16
     """Attention heads of those blocks."""
+    attention: AttentionPattern = "alternating"
+    """What a frame's tokens attend to in those blocks: its own and all by turns, always all, or
+    always those of the other frames. The parameters are the same; VGGT-1B is alternating."""
     num_register_tokens: int = 4
     """Register tokens per frame, of the encoder and again of the aggregator."""
     patch_embed: PatchEmbedding = "dinov2"
@@ -86,8 +90,10 @@ class VGGTConfig:
                 "VGGTConfig: embed_dim / num_heads must be a multiple of 4 (sine and cosine of "
                 f"y and x), got {self.embed_dim // self.num_heads}"
             )
-        if self.patch_embed not in ("dinov2", "conv"):
+        if self.patch_embed not in get_args(PatchEmbedding):
             raise ValueError(f"VGGTConfig: unknown patch_embed {self.patch_embed!r}")
+        if self.attention not in get_args(AttentionPattern):
+            raise ValueError(f"VGGTConfig: unknown attention {self.attention!r}")
         if self.img_size % self.patch_size:
             raise ValueError(
                 f"VGGTConfig: img_size {self.img_size} is no multiple of "

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 LAYER_NORM_EPS = 1e-5  # all but the encoder and the camera head's adaptive norm
+_Result = TypeVar("_Result")
+
+
+class Recomputable(nn.Module):
+    """A module that need not keep what it computed on the way for the gradient."""
+
+    recompute = False
+    """Whether to keep only the inputs and compute all else again: memory for time, no effect on
+    values."""
+
+    def run(self, function: Callable[..., _Result], *inputs: object) -> _Result:
+        """Apply one of the module's functions to inputs."""
+        if self.recompute and torch.is_grad_enabled():
+            result: _Result = checkpoint(function, *inputs, use_reentrant=False)
+            return result
+        return function(*inputs)
 
 
 class Rope(NamedTuple):
@@ -82,12 +100,13 @@ class Attention(nn.Module):
         self.k_norm = nn.LayerNorm(head_dim, LAYER_NORM_EPS) if qk_norm else nn.Identity()
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, rope: Rope | None = None) -> Tensor:
+    def forward(self, x: Tensor, rope: Rope | None = None, seen: Tensor | None = None) -> Tensor:
         """Attend among the T tokens of each of N sequences.
 
         Args:
             x: (N, T, C) tokens.
             rope: Rotation of queries and keys; T must be a multiple of its length.
+            seen: (T, T) bool, which tokens (columns) each token (row) attends to; None: all.
 
         Returns:
             (N, T, C).
@@ -98,7 +117,7 @@ class Attention(nn.Module):
         if rope is not None:
             q, k = rope.rotate(q), rope.rotate(k)
         # Norms and rotation may have widened q and k; attention wants one type.
-        mixed = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
+        mixed = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=seen)
         out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -129,7 +148,7 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
-class Block(nn.Module):
+class Block(Recomputable):
     """Transformer block: attention and MLP, each normalised before and scaled after."""
 
     def __init__(
@@ -149,9 +168,12 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, 4 * dim)
         self.ls2 = LayerScale(dim, layer_scale)
 
-    def forward(self, x: Tensor, rope: Rope | None = None) -> Tensor:
-        """Map (N, T, C) tokens to (N, T, C)."""
-        x = x + self.ls1(self.attn(self.norm1(x), rope))
+    def forward(self, x: Tensor, rope: Rope | None = None, seen: Tensor | None = None) -> Tensor:
+        """Map (N, T, C) tokens to (N, T, C); see ``Attention.forward``."""
+        return self.run(self._attend_and_map, x, rope, seen)
+
+    def _attend_and_map(self, x: Tensor, rope: Rope | None, seen: Tensor | None) -> Tensor:
+        x = x + self.ls1(self.attn(self.norm1(x), rope, seen))
         y: Tensor = x + self.ls2(self.mlp(self.norm2(x)))
         return y
 

@@ -1,170 +1,148 @@
-"""The training loop that both parts of the embedded model share."""
+"""The one training loop: of the embedded model's parts, and of any VGGT."""
 
 from __future__ import annotations
 
-import json
-import pickle
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from vggt_sfm._files import replacing
-from vggt_sfm.errors import InputError, WeightsError
-from vggt_sfm.training.pool import Shard, load_shards
+from vggt_sfm._log import get_logger
+from vggt_sfm.errors import WeightsError
+from vggt_sfm.training import parallel
+from vggt_sfm.training.checkpoints import load_snapshot, save_snapshot
+from vggt_sfm.training.curves import Log, Row
+from vggt_sfm.training.optimizer import set_rates, trained
+from vggt_sfm.training.plan import Plan, rate_factor
+from vggt_sfm.training.state import TrainingState
 
-EMA = 0.997
-WARM_UP = 200
-DECAY_SHARE = 0.4  # the last part of the run, where the rate falls to zero
-SHARDS_IN_MEMORY = 8
-SHARD_LIFE = 400  # steps between exchanges of the shards in memory
-SAVE_EVERY = 250
-LOG_EVERY = 50
-
-Loss = tuple[torch.Tensor, dict[str, float]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How long and how fast to train."""
-
-    steps: int
-    peak_rate: float
-    seed: int
+PATIENCE = 5  # steps in a row whose loss or gradient is not finite
+_SIGNIFICANT_DIGITS = 5
+_log = get_logger(__name__)
+Data = TypeVar("Data")
 
 
-def learning_rate(step: int, plan: Plan) -> float:
-    """Warm-up, plateau, then linear decay to zero over the last part."""
-    rise = min(1.0, (step + 1) / WARM_UP)
-    fall = min(1.0, (plan.steps - step) / (DECAY_SHARE * plan.steps))
-    return plan.peak_rate * min(rise, fall)
+class Loss(NamedTuple):
+    """A loss, or one of several that make up a step's, and numbers for the log."""
+
+    value: Tensor  # scalar with a gradient
+    numbers: dict[str, float]
+
+
+Objective = Callable[[Data, np.random.Generator, int], Iterable[Loss]]
+Source = Callable[[int, int], Data]
+
+
+class _Outcome(NamedTuple):
+    row: Row
+    updated: bool
 
 
 def train(
     model: nn.Module,
-    loss_of: Callable[[Shard, np.random.Generator, int], Loss],
-    pool: Path,
-    checkpoint: Path,
+    objective: Objective[Data],
+    source: Source[Data],
+    folder: Path,
     plan: Plan,
-) -> None:
-    """Train a model, resuming from its checkpoint if there is one.
+) -> TrainingState:
+    """Train a model, going on where an earlier run in the same folder stopped.
+
+    A step whose loss or gradient is not finite changes nothing and is warned of. In processes
+    that torchrun started, gradients are averaged over them, and the first one writes.
 
     Args:
-        model: Trained in place.
-        loss_of: Loss of one step and numbers for the log, from the shards in memory, the step's
-            random generator and the step.
-        pool: Folder of training shards.
-        checkpoint: Written every few hundred steps, with a .jsonl log beside it.
-        plan: Length, rate and seed.
+        model: Trained in place, on the device where it is.
+        objective: Yields losses whose sum is the step's, from its data, a random generator and
+            its number. Each is led back to the weights before the next is asked for, so that a
+            large batch needs no more memory than its largest part.
+        source: Returns the data for a step and a rank, always the same ones; it works in a
+            thread of its own, one step ahead.
+        folder: For checkpoints, the log and its curves.
+        plan: Length, rates and seed.
+
+    Returns:
+        The model and its average at the end.
 
     Raises:
-        InputError: If the pool is empty.
-        WeightsError: If the checkpoint cannot be read, or the loss stops being finite: the last
-            good checkpoint is kept.
+        InputError: If the plan does not fit the model.
+        WeightsError: If there are checkpoints and none can be read or fits, or the loss is not
+            finite for several steps in a row; the last good checkpoint is kept.
     """
-    average = torch.optim.swa_utils.AveragedModel(
-        model,
-        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA),  # type: ignore[no-untyped-call]
-    )
-    optimizer = torch.optim.AdamW(_groups(model), lr=plan.peak_rate, betas=(0.9, 0.98))
-    start, spent = _resume(checkpoint, model, average, optimizer)
-    began = time.process_time()
-    data: Shard | None = None
-    with checkpoint.with_suffix(".jsonl").open("a") as log:
-        for step in range(start, plan.steps):
-            rng = np.random.default_rng([plan.seed, step])
-            torch.manual_seed(plan.seed * 1_000_003 + step)
-            if data is None or step % SHARD_LIFE == 0:
-                epoch = np.random.default_rng([plan.seed, step // SHARD_LIFE, 1])
-                data = _draw_shards(pool, epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, plan)
-            loss, numbers = loss_of(data, rng, step)
-            if not bool(torch.isfinite(loss)):
-                raise WeightsError(
-                    f"loss is {float(loss.detach())} at step {step}; "
-                    f"{checkpoint} keeps the last good state"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            average.update_parameters(model)
-            seconds = spent + time.process_time() - began
-            if step % LOG_EVERY == 0:
-                log.write(
-                    json.dumps({"step": step, "cpu_seconds": round(seconds, 1), **numbers}) + "\n"
-                )
-                log.flush()
-            if (step + 1) % SAVE_EVERY == 0 or step + 1 == plan.steps:
-                state = {
-                    "model": model.state_dict(),
-                    "average": average.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step + 1,
-                    "cpu_seconds": seconds,
-                    "seed": plan.seed,
-                }
-                _save(checkpoint, state)
-
-
-def load_average(checkpoint: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Return the averaged weights of a checkpoint, and its step, seconds and seed.
-
-    Raises:
-        WeightsError: If it cannot be read.
-    """
-    state = _read(checkpoint)
-    prefix = "module."
-    weights = {
-        k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)
-    }
-    return weights, {k: state[k] for k in ("step", "cpu_seconds", "seed")}
-
-
-def _read(checkpoint: Path) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{checkpoint}: cannot be read as a checkpoint") from error
+    state = TrainingState(model, plan)
+    start, spent, began = 0, 0.0, time.process_time()
+    if snapshot := load_snapshot(folder):
+        state.restore(snapshot, folder)
+        start, spent = int(snapshot.numbers["step"]), snapshot.numbers["cpu_seconds"]
+    parallel.share_weights(model)
+    log = Log(folder, start) if parallel.rank() == 0 else None
+    failures = 0
+    for step, data in _ahead(source, range(start, plan.steps)):
+        row, updated = _advance(state, objective, data, step, plan)
+        failures = 0 if updated else failures + 1
+        if failures:
+            _warn_or_stop(row, failures, folder)
+        row["cpu_seconds"] = round(spent + time.process_time() - began, 1)
+        if log and step % plan.log_every == 0:
+            log.add(row)
+        if log and ((step + 1) % plan.save_every == 0 or step + 1 == plan.steps):
+            numbers = {"step": step + 1, "cpu_seconds": row["cpu_seconds"], "seed": plan.seed}
+            save_snapshot(folder, state.snapshot(numbers))
+            log.draw()
+    parallel.wait()
     return state
 
 
-def _resume(
-    checkpoint: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[int, float]:
-    """Return the step to go on from and the CPU seconds spent so far."""
-    if not checkpoint.exists():
-        return 0, 0.0
-    state = _read(checkpoint)
-    model.load_state_dict(state["model"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"]), float(state["cpu_seconds"])
+def _ahead(source: Source[Data], steps: range) -> Iterator[tuple[int, Data]]:
+    """Yield each step's data, while those of the next are being made."""
+    with ThreadPoolExecutor(1) as thread:
+        made = [thread.submit(source, step, parallel.rank()) for step in steps[:1]]
+        for step in steps:
+            data = made.pop().result()
+            if step + 1 in steps:
+                made.append(thread.submit(source, step + 1, parallel.rank()))
+            yield step, data
 
 
-def _draw_shards(pool: Path, rng: np.random.Generator) -> Shard:
-    shards = sorted(pool.glob("train-*.npz"))
-    if not shards:
-        raise InputError(
-            f"{pool}: no training shards; make some with vggt_sfm.training.render_pool"
+def _advance(
+    state: TrainingState, objective: Objective[Data], data: Data, step: int, plan: Plan
+) -> _Outcome:
+    """Do a step, or leave all as it is where the loss or the gradient is not finite."""
+    rank, size = parallel.rank(), parallel.size()
+    torch.manual_seed(plan.seed * 1_000_003 + step * size + rank)
+    set_rates(state.optimizer, rate_factor(step, plan))
+    state.optimizer.zero_grad(set_to_none=True)
+    total = torch.zeros((), device=next(state.model.parameters()).device)
+    numbers: dict[str, float] = {}
+    for loss in objective(data, np.random.default_rng([plan.seed, step, rank]), step):
+        loss.value.backward()  # type: ignore[no-untyped-call]
+        total += loss.value.detach()
+        for name, number in loss.numbers.items():
+            numbers[name] = numbers.get(name, 0.0) + number
+    parameters = list(trained(state.model).values())
+    parallel.average_gradients(parameters)
+    total = parallel.mean(total)  # after all parts, so that all processes decide alike
+    norm = nn.utils.clip_grad_norm_(parameters, plan.clip)
+    updated = bool(torch.isfinite(total) & torch.isfinite(norm))
+    if updated:
+        state.optimizer.step()
+        if state.average:
+            state.average.update(state.model)
+    measured = {"loss": float(total), **numbers, "gradient": float(norm)}
+    measured["rate_factor"] = rate_factor(step, plan)
+    rounded = {name: float(f"{v:.{_SIGNIFICANT_DIGITS}g}") for name, v in measured.items()}
+    return _Outcome({"step": step, **rounded}, updated)
+
+
+def _warn_or_stop(row: Row, failures: int, folder: Path) -> None:
+    problem = f"step {row['step']}: the loss is {row['loss']}, its gradient {row['gradient']}"
+    if failures >= PATIENCE:
+        raise WeightsError(
+            f"{problem}, for the {failures}th time in a row; {folder} keeps the last good "
+            "checkpoint; try a lower rate"
         )
-    chosen = rng.choice(len(shards), min(SHARDS_IN_MEMORY, len(shards)), replace=False)
-    return load_shards([shards[i] for i in chosen])
-
-
-def _groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Weight decay for matrices and kernels only."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    _log.warning("%s; nothing is changed by it", problem)

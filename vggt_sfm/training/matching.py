@@ -8,10 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from vggt_sfm.models.tiny.matching import cell_center, fine_logits, window_offsets
-from vggt_sfm.models.tiny.network import COARSE, FINE, Features, TinyBackbone, up
+from vggt_sfm.models.tiny.network import COARSE, FINE, Features, TinyBackbone
 from vggt_sfm.training.pairs import PairBatch
 from vggt_sfm.training.warp import warp
-
 
 _ALONE = 0.5  # weight of the loss of views that do not know each other
 

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from vggt_sfm.models.records import EMBEDDED_WEIGHTS
 from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import TinyConfig
+from vggt_sfm.training.checkpoints import load_weights
 from vggt_sfm.training.evaluate import evaluate
-from vggt_sfm.training.loop import load_average
 
 
 def package(
@@ -28,8 +28,8 @@ def package(
     """Write fp16 weights and what is known about them beside each other.
 
     Args:
-        matcher: Checkpoint of the backbone; its averaged weights are taken.
-        depth: Checkpoint of the depth head.
+        matcher: Folder of the backbone's run; its averaged weights are taken.
+        depth: Folder of the depth head's run.
         pool: The training pool, for its held-out scenes.
         target: The .safetensors file to write; the .json goes beside it.
         textures: Where the photographic textures came from, for the record.
@@ -38,8 +38,8 @@ def package(
         What was written to the .json.
     """
     model = TinyModel(TinyConfig())
-    backbone_weights, backbone_run = load_average(matcher)
-    head_weights, head_run = load_average(depth)
+    backbone_weights, backbone_run = load_weights(matcher)
+    head_weights, head_run = load_weights(depth)
     model.backbone.load_state_dict(backbone_weights)
     model.depth_head.load_state_dict(head_weights)
     state = {k: v.half().contiguous() for k, v in model.state_dict().items()}

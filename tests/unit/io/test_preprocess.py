@@ -128,6 +128,12 @@ def test_every_plan_is_consistent(batch: list[Size], mode: PreprocessMode) -> No
         assert np.all(np.abs(margins[0] - margins[1]) <= 1 + 1e-9)
         xy = np.array([[0.5, 0.5], [size.width - 0.5, 0.25]])
         np.testing.assert_allclose(m.to_original(m.to_network(xy)), xy, atol=1e-9)
+        K = np.array([[300.0, 0, 10], [0, 200, 20], [0, 0, 1]])
+        pixel = np.append(xy[0], 1)  # seen along a ray that the resizing does not change
+        seen = m.intrinsics_to_network(K) @ np.linalg.inv(K) @ pixel
+        np.testing.assert_allclose(seen, np.append(m.to_network(xy[0]), 1), atol=1e-9)
+        back = m.intrinsics_to_original(m.intrinsics_to_network(K))
+        np.testing.assert_allclose(back, K, atol=1e-9)
 
 
 def test_no_images_no_plan() -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vggt_sfm.models.config import VGGTConfig
-from vggt_sfm.models.layers import LAYER_NORM_EPS, sine_embedding
+from vggt_sfm.models.layers import LAYER_NORM_EPS, Recomputable, sine_embedding
 
 Quantity = Literal["depth", "point"]
 
@@ -128,7 +128,7 @@ class _Fusion(nn.Module):
         return fused
 
 
-class FeatureHead(nn.Module):
+class FeatureHead(Recomputable):
     """Fuse four layers of tokens into one map of features.
 
     Source: Ranftl et al. 2021, Vision Transformers for Dense Prediction (DPT).
@@ -182,7 +182,10 @@ class FeatureHead(nn.Module):
             (B, S, fused, H / 2, W / 2), sizes rounded down.
         """
         half = (size[0] // 2, size[1] // 2)
-        chunks = [self.fuse(tokens, size, half) for tokens in self.chunks(layers, frames_per_chunk)]
+        chunks = [
+            self.run(self.fuse, tokens, size, half)
+            for tokens in self.chunks(layers, frames_per_chunk)
+        ]
         features = torch.cat(chunks)
         return features.view(*layers[self.layers[0]].shape[:2], *features.shape[1:])
 
@@ -240,7 +243,10 @@ class DenseHead(FeatureHead):
             (B, S, H, W, K) depth (K = 1) or world points (K = 3), scene units, and their
             (B, S, H, W) confidence, at least 1.
         """
-        chunks = [self._predict(tokens, size) for tokens in self.chunks(layers, frames_per_chunk)]
+        chunks = [
+            self.run(self._predict, tokens, size)
+            for tokens in self.chunks(layers, frames_per_chunk)
+        ]
         frames = layers[self.layers[0]].shape[:2]  # B, S
         value, confidence = (torch.cat(part) for part in zip(*chunks, strict=True))
         return value.view(*frames, *value.shape[1:]), confidence.view(*frames, *size)

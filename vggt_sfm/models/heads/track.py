@@ -20,6 +20,11 @@ _FLOW_BASE = 1000.0
 _PLACE_BASE = 10000.0
 
 
+def smallest_image_px(config: VGGTConfig) -> int:
+    """Return the side that images need, px, lest a level of the correlation pyramid be empty."""
+    return STRIDE << (config.track_corr_levels - 1)
+
+
 def flow_embedding(flow: Tensor, channels: int) -> Tensor:
     """Embed displacements by sines and cosines.
 
