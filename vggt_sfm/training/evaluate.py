@@ -9,7 +9,7 @@ import torch
 
 from vggt_sfm.errors import InputError
 from vggt_sfm.models.tiny.model import TinyModel
-from vggt_sfm.training.depth import draw_scene, simulate_matches
+from vggt_sfm.training.depth import draw_scene, see, simulate_matches
 from vggt_sfm.training.matching import matching_loss
 from vggt_sfm.training.pairs import draw_pairs
 from vggt_sfm.training.pool import load_shard
@@ -48,12 +48,13 @@ def evaluate(model: TinyModel, pool: Path) -> dict[str, float]:
     for number in range(_SCENES):
         rng = np.random.default_rng(number)
         image, depth = draw_scene(shard, rng)
-        sparse = simulate_matches(depth, rng)
+        seen = see(model.backbone, image)
+        sparse = simulate_matches(depth, seen.matchable, rng)
         center = sparse.nanmedian()
         if not bool(torch.isfinite(center)):
             continue
-        log_depth, _ = model.depth_head(model.backbone(image).lateral, sparse - center)
-        truth = depth[:, 1::2, 1::2]
+        log_depth, _ = model.depth_head(seen.lateral, sparse - center)
+        truth = depth[:, 2::4, 2::4]
         valid = truth > 0
         ratios.append((log_depth + center - truth.clamp(min=1e-3).log())[valid].abs())
     error = torch.cat(ratios).exp()

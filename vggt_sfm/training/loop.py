@@ -17,7 +17,7 @@ from vggt_sfm.errors import WeightsError
 from vggt_sfm.training import parallel
 from vggt_sfm.training.checkpoints import load_snapshot, save_snapshot
 from vggt_sfm.training.curves import Log, Row
-from vggt_sfm.training.optimizer import set_rates, trained
+from vggt_sfm.training.optimizer import trained
 from vggt_sfm.training.plan import Plan, rate_factor
 from vggt_sfm.training.state import TrainingState
 
@@ -114,8 +114,8 @@ def _advance(
     """Do a step, or leave all as it is where the loss or the gradient is not finite."""
     rank, size = parallel.rank(), parallel.size()
     torch.manual_seed(plan.seed * 1_000_003 + step * size + rank)
-    set_rates(state.optimizer, rate_factor(step, plan))
-    state.optimizer.zero_grad(set_to_none=True)
+    state.optimizers.set_rates(rate_factor(step, plan))
+    state.optimizers.zero_grad()
     total = torch.zeros((), device=next(state.model.parameters()).device)
     numbers: dict[str, float] = {}
     for loss in objective(data, np.random.default_rng([plan.seed, step, rank]), step):
@@ -129,7 +129,7 @@ def _advance(
     norm = nn.utils.clip_grad_norm_(parameters, plan.clip)
     updated = bool(torch.isfinite(total) & torch.isfinite(norm))
     if updated:
-        state.optimizer.step()
+        state.optimizers.step()
         if state.average:
             state.average.update(state.model)
     measured = {"loss": float(total), **numbers, "gradient": float(norm)}

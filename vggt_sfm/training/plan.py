@@ -26,6 +26,8 @@ class Plan:
     decay_share: float = 1.0
     """Last part of the run in which the rate falls to zero along half a cosine; 1: all of it after
     the warm-up, as VGGT was trained."""
+    muon_rate: float | None = None
+    """Peak rate of Muon for all matrices; None: they are trained by AdamW like the rest."""
     rates: tuple[tuple[str, float], ...] = ()
     """Peak rates of some parameters by glob; the first that fits counts."""
     freeze: tuple[str, ...] = ()

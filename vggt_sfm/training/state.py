@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from vggt_sfm.errors import InputError, WeightsError
 from vggt_sfm.training.average import Average
 from vggt_sfm.training.checkpoints import Snapshot, named
-from vggt_sfm.training.optimizer import freeze, make_optimizer, trained
+from vggt_sfm.training.optimizer import MOMENTS, Optimizers, freeze, trained
 from vggt_sfm.training.plan import Plan
-
-_ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")  # the latter two as large as the parameters
 
 
 class TrainingState:
@@ -27,7 +25,7 @@ class TrainingState:
     def __init__(self, model: nn.Module, plan: Plan) -> None:
         freeze(model, plan.freeze)
         self.model = model
-        self.optimizer = make_optimizer(model, plan)
+        self.optimizers = Optimizers(model, plan)
         self.average = None if plan.average is None else Average(model, plan.average)
         self._check_limit(plan.checkpoint_limit)
 
@@ -35,7 +33,7 @@ class TrainingState:
         """Return what there is to save, not copied."""
         tensors = {f"model.{name}": tensor for name, tensor in self._saved_weights().items()}
         for name, parameter in trained(self.model).items():
-            for kind, value in self.optimizer.state.get(parameter, {}).items():
+            for kind, value in self.optimizers.moments(parameter).items():
                 tensors[f"{kind}.{name}"] = value
         if self.average:
             tensors |= {f"average.{name}": value for name, value in self.average.values.items()}
@@ -56,14 +54,11 @@ class TrainingState:
             self.average.restore(average, int(snapshot.numbers["averaged"]))
         for name, tensor in weights.items():
             tensor.copy_(stored[name])
-        moments = {kind: named(snapshot.tensors, kind) for kind in _ADAM_STATE}
+        moments = {kind: named(snapshot.tensors, kind) for kind in MOMENTS}
         for name, parameter in trained(self.model).items():
-            if name in moments["step"]:  # not before the parameter's first gradient
-                self.optimizer.state[parameter] = {
-                    "step": moments["step"][name],
-                    "exp_avg": moments["exp_avg"][name].to(parameter.device),
-                    "exp_avg_sq": moments["exp_avg_sq"][name].to(parameter.device),
-                }
+            mine = {kind: values[name] for kind, values in moments.items() if name in values}
+            if mine:  # not before the parameter's first gradient
+                self.optimizers.restore(parameter, mine)
 
     def _saved_weights(self) -> dict[str, Tensor]:
         """Return trained parameters and buffers; frozen parameters do not change."""

@@ -4,62 +4,124 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 import numpy as np
 import torch
 
+from vggt_sfm.models.choice import Device
+from vggt_sfm.models.device import select_device
 from vggt_sfm.models.tiny.depth_head import DepthHead
+from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import TinyBackbone, TinyConfig
 from vggt_sfm.training.checkpoints import load_weights
-from vggt_sfm.training.depth import depth_loss, draw_scene, simulate_matches
-from vggt_sfm.training.loop import Loss, train
+from vggt_sfm.training.depth import depth_loss, draw_scene, see, simulate_matches
+from vggt_sfm.training.loop import Loss, Objective, train
 from vggt_sfm.training.matching import matching_loss
 from vggt_sfm.training.pairs import draw_pairs
 from vggt_sfm.training.plan import Plan
 from vggt_sfm.training.pool import Shard
 from vggt_sfm.training.shards import ShardSource
 
-COARSE_ONLY = 400  # steps before the fine loss joins
+SIZES: Final = {
+    "small": TinyConfig(
+        stem=16,
+        mid=32,
+        coarse=80,
+        deep=112,
+        coarse_blocks=2,
+        deep_blocks=2,
+        context=64,
+        context_pairs=1,
+    ),
+    "medium": TinyConfig(stem=24, mid=48, coarse=112, deep=160, coarse_blocks=2, deep_blocks=3),
+    "full": TinyConfig(),
+}
+"""Backbones by name; the full one is shipped, the others show what size is worth."""
+BATCHES: Final = ((128, 8), (176, 4), (256, 2))
+"""Sides, px, and numbers of pairs: steps of about equal cost at one resolution each."""
+COARSE_ONLY = 400  # steps before the fine loss joins, when training starts from nothing
 FINE_POINTS = 96
 SCENES_A_STEP = 2
-DECAY_SHARE = 0.4  # a run can be made longer until then
+MATCHER_DECAY, DEPTH_DECAY = 0.5, 0.4  # a run can be made longer until then
+MUON_TIMES = 10.0  # Muon's rate is this many times AdamW's
 
 
-def train_matcher(pool: Path, folder: Path, plan: Plan, *, pairs: int, side: int) -> None:
-    """Train the backbone on rendered pairs."""
-    torch.manual_seed(plan.seed)
-    model = TinyBackbone(TinyConfig())
+def matcher_objective(model: TinyBackbone, *, fine_from: int) -> Objective[Shard]:
+    """Return the losses of one batch of rendered pairs, of one of several sizes.
+
+    Args:
+        model: The backbone being trained.
+        fine_from: First step with the fine loss.
+    """
 
     def objective(data: Shard, rng: np.random.Generator, step: int) -> Iterator[Loss]:
-        batch = draw_pairs(data, pairs, side, rng)
-        loss = matching_loss(model, batch, fine_points=FINE_POINTS if step >= COARSE_ONLY else 0)
+        side, pairs = BATCHES[rng.integers(len(BATCHES))]
+        batch = draw_pairs(data, pairs, side, rng, next(model.parameters()).device)
+        loss = matching_loss(model, batch, fine_points=FINE_POINTS if step >= fine_from else 0)
         yield Loss(
             loss.total,
             {
                 "coarse": loss.coarse,
+                "coarse_alone": loss.coarse_alone,
                 "fine": loss.fine,
                 "within_1px": loss.within_1px,
                 "median_px": loss.median_px,
             },
         )
 
+    return objective
+
+
+def matcher_plan(steps: int, rate: float, seed: int) -> Plan:
+    """Return how matchers are trained."""
+    return Plan(
+        steps=steps,
+        peak_rate=rate,
+        muon_rate=MUON_TIMES * rate,
+        seed=seed,
+        decay_share=MATCHER_DECAY,
+        average=0.998,
+    )
+
+
+def train_matcher(
+    pool: Path, folder: Path, plan: Plan, *, start: Path | None, device: torch.device
+) -> None:
+    """Train the full backbone on rendered pairs, from nothing or from packaged weights."""
+    torch.manual_seed(plan.seed)
+    model = TinyBackbone(SIZES["full"]).to(device)
+    if start is not None:
+        # a context that the packaged model lacks begins by saying nothing
+        model.load_state_dict(TinyModel.load(start, device).backbone.state_dict(), strict=False)
+    objective = matcher_objective(model, fine_from=COARSE_ONLY if start is None else 0)
     train(model, objective, ShardSource(pool, plan.seed), folder, plan)
 
 
-def train_depth(pool: Path, matcher: Path, folder: Path, plan: Plan) -> None:
+def train_depth(
+    pool: Path,
+    matcher: Path,
+    folder: Path,
+    plan: Plan,
+    *,
+    start: Path | None,
+    device: torch.device,
+) -> None:
     """Train the depth head on the frozen backbone of a matcher's run."""
-    backbone = TinyBackbone(TinyConfig()).eval()
+    backbone = TinyBackbone(SIZES["full"]).to(device).eval()
     backbone.load_state_dict(load_weights(matcher)[0])
     torch.manual_seed(plan.seed)
-    head = DepthHead(TinyConfig().coarse)
+    head = DepthHead(SIZES["full"].coarse).to(device)
+    if start is not None:
+        head.load_state_dict(TinyModel.load(start, device).depth_head.state_dict())
 
     def objective(data: Shard, rng: np.random.Generator, step: int) -> Iterator[Loss]:
         for _ in range(SCENES_A_STEP):
-            image, depth = draw_scene(data, rng)
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                lateral = backbone(image).lateral
-            loss, error = depth_loss(head, lateral.float(), depth, simulate_matches(depth, rng))
+            image, depth = draw_scene(data, rng, device)
+            seen = see(backbone, image)
+            sparse = simulate_matches(depth, seen.matchable, rng)
+            loss, error = depth_loss(head, seen.lateral, depth, sparse)
             yield Loss(loss / SCENES_A_STEP, {"log_depth_error": error / SCENES_A_STEP})
 
     train(head, objective, ShardSource(pool, plan.seed), folder, plan)
@@ -68,38 +130,63 @@ def train_depth(pool: Path, matcher: Path, folder: Path, plan: Plan) -> None:
 @click.group()
 def main() -> None:
     """Train the parts of the embedded model."""
-    torch.set_num_threads(1)
+
+
+_POOL = click.argument("pool", type=click.Path(path_type=Path, exists=True))
+_FOLDER = click.argument("folder", type=click.Path(path_type=Path))
+_START = click.option(
+    "--start",
+    type=click.Path(path_type=Path, exists=True),
+    help="Weights to begin with: a tiny.safetensors with its .json.",
+)
+_SEED = click.option("--seed", default=0, show_default=True)
+_DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 
 
 @main.command("matcher")
-@click.argument("pool", type=click.Path(path_type=Path, exists=True))
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--steps", default=5200, show_default=True)
-@click.option("--pairs", default=8, show_default=True, help="Pairs a step.")
-@click.option("--side", default=128, show_default=True, help="Training resolution, px.")
-@click.option("--rate", default=1.5e-3, show_default=True)
-@click.option("--seed", default=0, show_default=True)
+@_POOL
+@_FOLDER
+@click.option("--steps", default=3000, show_default=True)
+@click.option("--rate", default=4e-4, show_default=True, help="Of AdamW; Muon's is ten times it.")
+@_START
+@_SEED
+@_DEVICE
 def matcher_command(
-    pool: Path, folder: Path, steps: int, pairs: int, side: int, rate: float, seed: int
+    pool: Path, folder: Path, steps: int, rate: float, start: Path | None, seed: int, device: Device
 ) -> None:
-    """Train the backbone to match."""
-    plan = Plan(steps=steps, peak_rate=rate, seed=seed, decay_share=DECAY_SHARE)
-    train_matcher(pool, folder, plan, pairs=pairs, side=side)
+    """Train the backbone to match, or go on with a run."""
+    plan = matcher_plan(steps, rate, seed)
+    train_matcher(pool, folder, plan, start=start, device=select_device(device))
 
 
 @main.command("depth")
-@click.argument("pool", type=click.Path(path_type=Path, exists=True))
+@_POOL
 @click.argument("matcher", type=click.Path(path_type=Path, exists=True))
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--steps", default=1200, show_default=True)
+@_FOLDER
+@click.option("--steps", default=1500, show_default=True)
 @click.option("--rate", default=1e-3, show_default=True)
-@click.option("--seed", default=0, show_default=True)
+@_START
+@_SEED
+@_DEVICE
 def depth_command(
-    pool: Path, matcher: Path, folder: Path, steps: int, rate: float, seed: int
+    pool: Path,
+    matcher: Path,
+    folder: Path,
+    steps: int,
+    rate: float,
+    start: Path | None,
+    seed: int,
+    device: Device,
 ) -> None:
-    """Train the depth head."""
-    plan = Plan(steps=steps, peak_rate=rate, seed=seed, decay_share=DECAY_SHARE)
-    train_depth(pool, matcher, folder, plan)
+    """Train the depth head on a matcher's features, or go on with a run."""
+    plan = Plan(
+        steps=steps,
+        peak_rate=rate,
+        muon_rate=MUON_TIMES * rate,
+        seed=seed,
+        decay_share=DEPTH_DECAY,
+    )
+    train_depth(pool, matcher, folder, plan, start=start, device=select_device(device))
 
 
 if __name__ == "__main__":

@@ -203,10 +203,10 @@ def test_the_loss_falls(pool: Path) -> None:
 
 def test_simulated_matches_are_sparse_and_mostly_right() -> None:
     rng = np.random.default_rng(0)
-    depth = torch.full((4, 64, 64), 3.0)
-    depth[:, :16] = 0
+    depth = torch.full((4, 128, 128), 3.0)
+    depth[:, :32] = 0
     for _ in range(20):
-        sparse = simulate_matches(depth, rng)
+        sparse = simulate_matches(depth, torch.zeros(4, 8, 8), rng)
         assert sparse.shape == (4, 8, 8)
         assert bool(torch.isnan(sparse[:, :2]).all())
         known = sparse[torch.isfinite(sparse)]

@@ -13,7 +13,8 @@ from vggt_sfm.models.layers import Block, grid_positions, rope
 from vggt_sfm.models.tiny.network import ConvBlock
 
 _HEADS = 4
-_CELLS = 4  # depth values a side in each coarse cell
+CELLS = 4  # depth values a side in each cell
+DEPTH_SCALE = 2  # the head sees the backbone's features at half their resolution
 
 
 class DepthHead(nn.Module):
@@ -39,7 +40,7 @@ class DepthHead(nn.Module):
         )
         self.grow = nn.ConvTranspose2d(width, width, 2, stride=2)
         self.after = nn.Sequential(ConvBlock(width), ConvBlock(width))
-        self.leave = nn.Conv2d(width, 2 * _CELLS**2, 1)
+        self.leave = nn.Conv2d(width, 2 * CELLS**2, 1)
         # untrained, the head repeats the depth it is given
         for name in ("weight", "bias"):
             nn.init.zeros_(self.leave.get_parameter(name))
@@ -73,9 +74,9 @@ class DepthHead(nn.Module):
             )
         context = tokens.transpose(1, 2).unflatten(2, (rows, columns))
         x = self.after(x + self.grow(context))
-        log_depth, log_error = nn.functional.pixel_shuffle(self.leave(x), _CELLS).unbind(1)
+        log_depth, log_error = nn.functional.pixel_shuffle(self.leave(x), CELLS).unbind(1)
         smooth = nn.functional.interpolate(
-            base[:, None], scale_factor=float(_CELLS), mode="bilinear", align_corners=False
+            base[:, None], scale_factor=float(CELLS), mode="bilinear", align_corners=False
         )
         return smooth[:, 0] + log_depth, log_error.clamp(-6, 3)
 

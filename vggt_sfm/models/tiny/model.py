@@ -17,7 +17,7 @@ from vggt_sfm._checks import Float32, Float64
 from vggt_sfm._log import Progress
 from vggt_sfm.errors import WeightsError
 from vggt_sfm.models.choice import TINY_STRIDE
-from vggt_sfm.models.tiny.depth_head import DepthHead
+from vggt_sfm.models.tiny.depth_head import DEPTH_SCALE, DepthHead
 from vggt_sfm.models.tiny.matching import hide, match_pair
 from vggt_sfm.models.tiny.network import COARSE, Features, TinyBackbone, TinyConfig
 from vggt_sfm.models.tiny.solve import (
@@ -33,7 +33,6 @@ _ALL_PAIRS_UP_TO = 12  # frames
 _RANKS = (0, 2, 6)
 _POOLED_CELLS = 200  # of each frame, compared to find out how alike frames are
 _MOST_MATCHES = 500
-_DEPTH_SCALE = 2  # the depth head sees the features at half their resolution
 _DEPTH_GROUP = 12  # frames that attend to each other: all of them would cost time squared
 
 
@@ -115,7 +114,7 @@ class TinyModel(nn.Module):
         self, features: list[Features], images: Float32, solution: Solution, matches: Matches
     ) -> Predictions:
         frames, _, height, width = images.shape
-        small = _multiple(height / _DEPTH_SCALE), _multiple(width / _DEPTH_SCALE)
+        small = _multiple(height / DEPTH_SCALE), _multiple(width / DEPTH_SCALE)
         rows, columns = small[0] // COARSE, small[1] // COARSE
         sparse = sparse_depths(solution, frames, height, width, rows, columns)
         solution, sparse = normalize_scale(solution, sparse)
