@@ -15,8 +15,8 @@ from vggt_sfm._log import SilentProgress
 from vggt_sfm.io.images import read_upright
 from vggt_sfm.io.preprocess import network_images
 from vggt_sfm.models.tiny.matching import match_pair
-from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import Features as NetworkFeatures
+from vggt_sfm.models.tiny.network import TinyBackbone
 from vggt_sfm.scene import Frame, PixelMap
 from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.features import Features, closer_look, extract_features
@@ -45,16 +45,16 @@ class ModelMatcher:
     """The embedded model; it sees each photograph once, at the size of a pair."""
 
     def __init__(
-        self, weights: Path, frames: Sequence[Frame], pixel_maps: Sequence[PixelMap]
+        self, backbone: TinyBackbone, frames: Sequence[Frame], pixel_maps: Sequence[PixelMap]
     ) -> None:
-        self._model = TinyModel.load(weights, torch.device("cpu"))
+        self._backbone = backbone
         self._frames = frames
         self._maps = pixel_maps
         self._seen: dict[int, NetworkFeatures] = {}
 
     def match(self, i: int, j: int) -> Found:
         """Match two photographs."""
-        xy, confidence = match_pair(self._model.backbone, self._see(i), self._see(j), most=MOST)
+        xy, confidence = match_pair(self._backbone, self._see(i), self._see(j), most=MOST)
         points = xy.cpu().numpy().astype(np.float64)
         sides = [self._maps[i].to_original(points[:, :2]), self._maps[j].to_original(points[:, 2:])]
         return Found(np.concatenate(sides, axis=1), confidence.cpu().numpy().astype(np.float64))
@@ -64,7 +64,7 @@ class ModelMatcher:
         if s not in self._seen:
             batch = torch.as_tensor(network_images([self._frames[s]], [self._maps[s]]))
             batch = batch.contiguous(memory_format=torch.channels_last)
-            self._seen[s] = self._model.backbone(batch)
+            self._seen[s] = self._backbone(batch)
         return self._seen[s]
 
 

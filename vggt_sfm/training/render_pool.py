@@ -9,6 +9,9 @@ import numpy as np
 import torch
 
 from vggt_sfm._checks import UInt8
+from vggt_sfm._files import replacing
+from vggt_sfm.models.choice import Device
+from vggt_sfm.models.device import select_device
 from vggt_sfm.training.pool import render_shard, save_shard
 from vggt_sfm.training.textures import (
     TextureBank,
@@ -17,22 +20,21 @@ from vggt_sfm.training.textures import (
 )
 
 SCENES = 64
-VIEWS = 5
-SIDE = 192
-PHOTOGRAPHIC = 1400
-PROCEDURAL = 300
+VIEWS = 6
+SIDE = 256
+PHOTOGRAPHIC = 2600
+PROCEDURAL = 400
 VALIDATION_SHARE = 0.12
+VALIDATION_SEED = 1_000_000  # training seeds are below, those of the rendered test set above
+TEST_SEED = 2_000_000
 
 
 def texture_sets(folder: Path | None, seed: int = 0) -> tuple[UInt8, UInt8]:
     """Return the training and the held-out textures, each (T, 256, 256, 3)."""
     rng = np.random.default_rng(seed)
-    procedural = procedural_textures(PROCEDURAL, rng)
-    sets = (
-        [procedural]
-        if folder is None
-        else [procedural, photographic_textures(folder, PHOTOGRAPHIC, rng)]
-    )
+    sets = [procedural_textures(PROCEDURAL, rng)]
+    if folder is not None:
+        sets.append(photographic_textures(folder, PHOTOGRAPHIC, rng))
     parts = [
         (t[int(len(t) * VALIDATION_SHARE) :], t[: int(len(t) * VALIDATION_SHARE)]) for t in sets
     ]
@@ -44,18 +46,27 @@ def texture_sets(folder: Path | None, seed: int = 0) -> tuple[UInt8, UInt8]:
 @click.option(
     "--textures", type=click.Path(path_type=Path, exists=True), help="Folder of photographs."
 )
-@click.option("--shards", default=80, show_default=True, help="Training shards of 64 scenes.")
-def main(pool: Path, textures: Path | None, shards: int) -> None:
+@click.option(
+    "--shards", default=26, show_default=True, help=f"Training shards of {SCENES} scenes."
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+def main(pool: Path, textures: Path | None, shards: int, device: Device) -> None:
     """Render training shards and one validation shard; existing ones are kept."""
-    torch.set_num_threads(1)
     pool.mkdir(parents=True, exist_ok=True)
     cached = pool / "textures.npz"
     if not cached.exists():
         train, held_out = texture_sets(textures)
-        np.savez(cached, train=train, held_out=held_out)
+        with replacing(cached) as temporary, temporary.open("wb") as file:
+            np.savez(file, train=train, held_out=held_out)
+    place = select_device(device)
+    if place.type == "cpu":
+        torch.set_num_threads(1)  # two shards on two cores are faster than one on both
     with np.load(cached) as data:
-        banks = {"train": TextureBank(data["train"]), "val": TextureBank(data["held_out"])}
-    jobs = [("val", 1_000_000)] + [("train", seed) for seed in range(shards)]
+        banks = {
+            "train": TextureBank(data["train"], place),
+            "val": TextureBank(data["held_out"], place),
+        }
+    jobs = [("val", VALIDATION_SEED)] + [("train", seed) for seed in range(shards)]
     for name, seed in jobs:
         path = pool / f"{name}-{seed:07d}.npz"
         if path.exists():

@@ -16,6 +16,7 @@ MOST_CELLS = 1500  # of an image that are compared; the least matchable ones onl
 MIN_PROBABILITY = 0.0224  # root; below, a cell and its partner agree no better than by chance
 MAX_CYCLE_PX = 2.0  # there and back again
 MODE_STEPS = 4
+_SPARE = 1.5  # times more cells are refined than matches are kept
 FAR_PX2 = 150.0
 HIDDEN = -30.0  # logit of cells that are never matched
 
@@ -139,13 +140,13 @@ def match_pair(
         )
     )
     here, there, trust = _coarse_matches(model, one, other)
-    order = trust.argsort(descending=True, stable=True)[:most]
+    order = trust.argsort(descending=True, stable=True)[: int(_SPARE * most)]
     start_a, start_b = one.centers()[here[order]], other.centers()[there[order]]
     found, peak = refine(model, first.fine, second.fine, start_a, start_b)
     returned, _ = refine(model, second.fine, first.fine, found, start_a, side=RETURN_WINDOW)
     kept = (returned - start_a).norm(dim=1) < MAX_CYCLE_PX
     confidence = (trust[order] * peak)[kept]
-    order = confidence.argsort(descending=True, stable=True)
+    order = confidence.argsort(descending=True, stable=True)[:most]
     return torch.cat([start_a, found], 1)[kept][order], confidence[order]
 
 

@@ -10,9 +10,11 @@ import numpy as np
 from vggt_sfm._checks import Bool, Float32, Float64
 
 MIN_MATCHES = 12
-_THRESHOLD_PX = 1.5
+_UNIT_PX = 1.5  # what a threshold becomes in the pixels that OpenCV expects
+_THRESHOLD_PX = 2.0  # of matches that are kept
+_SHARP_THRESHOLD_PX = 0.3  # of those that decide between poses; half or twice as much are worse
 _CONFIDENCE = 0.9999
-_MAX_ITERATIONS = 2000
+_MAX_ITERATIONS = 4000
 _FARTHEST = 50.0  # baselines; beyond, matches say nothing about the direction
 
 
@@ -47,11 +49,14 @@ def fundamental_matrix(xy: Float64, threshold: float) -> tuple[Float64, Bool] | 
     if len(xy) < MIN_MATCHES:
         return None
     # OpenCV thinks in pixels
-    unit = _THRESHOLD_PX / threshold
+    unit = _UNIT_PX / threshold
     points = xy * unit
-    F, mask = cv2.findFundamentalMat(
-        points[:, :2], points[:, 2:], cv2.USAC_MAGSAC, _THRESHOLD_PX, _CONFIDENCE, _MAX_ITERATIONS
-    )
+    try:
+        F, mask = cv2.findFundamentalMat(
+            points[:, :2], points[:, 2:], cv2.USAC_MAGSAC, _UNIT_PX, _CONFIDENCE, _MAX_ITERATIONS
+        )
+    except cv2.error:  # an assertion of OpenCV where no model was found
+        return None
     if F is None or F.shape != (3, 3) or not np.isfinite(F).all():
         return None
     to_unit = np.diag([unit, unit, 1.0])
@@ -78,18 +83,21 @@ def relative_pose(
         return None
     rays_i, rays_j = normalized(xy[:, :2], K_i), normalized(xy[:, 2:], K_j)
     focal = (K_i[0, 0] + K_j[0, 0]) / 2
-    E, mask = cv2.findEssentialMat(
-        rays_i,
-        rays_j,
-        np.eye(3),
-        cv2.USAC_MAGSAC,
-        _CONFIDENCE,
-        _THRESHOLD_PX / focal,
-        _MAX_ITERATIONS,
-    )
+    try:
+        E, _ = cv2.findEssentialMat(
+            rays_i,
+            rays_j,
+            np.eye(3),
+            cv2.USAC_MAGSAC,
+            _CONFIDENCE,
+            _SHARP_THRESHOLD_PX / focal,
+            _MAX_ITERATIONS,
+        )
+    except cv2.error:  # an assertion of OpenCV where no model was found
+        return None
     if E is None or E.shape != (3, 3) or not np.isfinite(E).all():
         return None
-    good = mask.ravel().astype(bool)
+    good = sampson_distances(np.asarray(E, np.float64), rays_i, rays_j) < _THRESHOLD_PX / focal
     if good.sum() < MIN_MATCHES:
         return None
     R, t, inside = _decompose(np.asarray(E, np.float64), rays_i[good], rays_j[good])
@@ -105,6 +113,26 @@ def relative_pose(
         confidence=confidence[rows].astype(np.float64),
         parallax_deg=float(np.median(ray_angles_deg(rays_i[rows], rays_j[rows], R))),
     )
+
+
+def sampson_distances(E: Float64, rays_i: Float64, rays_j: Float64) -> Float64:
+    """Distances of matched rays from the epipolar geometry, to first order.
+
+    Args:
+        E: (3, 3) essential matrix of camera j from camera i.
+        rays_i: (n, 2) at unit focal length.
+        rays_j: (n, 2).
+
+    Returns:
+        (n,) in units of the focal length.
+
+    Source: Hartley and Zisserman, "Multiple View Geometry", eq. 11.9.
+    """
+    a, b = _homogeneous(rays_i), _homogeneous(rays_j)
+    lines_j, lines_i = a @ E.T, b @ E
+    algebraic = np.abs((b * lines_j).sum(1))
+    norm = np.sqrt((lines_j[:, :2] ** 2).sum(1) + (lines_i[:, :2] ** 2).sum(1))
+    return np.asarray(algebraic / np.maximum(norm, 1e-12))
 
 
 def _decompose(E: Float64, rays_i: Float64, rays_j: Float64) -> tuple[Float64, Float64, Bool]:
