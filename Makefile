@@ -4,11 +4,17 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 TEXTURES ?=
+START ?= vggt_sfm/models/weights/tiny.safetensors
 DATA ?= ../shared/data
 SPEC ?= ../shared/spec
 PARITY ?=
 FUZZ ?=
-TEXTURE_PACKAGES := mate-backgrounds gnome-backgrounds cube2-data
+# Wallpapers and game textures under free licences; see the copyright file of each package.
+TEXTURE_PACKAGES := mate-backgrounds gnome-backgrounds lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 \
+	plasma-workspace-wallpapers ukui-wallpapers cube2-data openarena-081-textures supertuxkart-data \
+	ufoai-textures
+# Of the rendered test set: no picture of them is trained on.
+TEST_TEXTURE_PACKAGES := torcs-data colobot-common-textures
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -59,19 +65,26 @@ checkpoints: $(VENV)/installed
 fuzz: $(VENV)/installed
 	$(BIN)/python -m vggt_sfm.benchmarks.fuzz --cases 2000 $(FUZZ) -o build/fuzz
 
-# Trains the embedded model from nothing, about two CPU hours; goes on where it was stopped.
-# TEXTURES=folder adds photographs; `make textures` makes one out of Debian's wallpapers and games.
+# Goes on training the embedded model, on a GPU if there is one; a stopped run goes on where it was.
+# START= trains from nothing. TEXTURES=build/textures adds photographs: `make textures` fetches them.
 train-embedded: $(VENV)/installed
 	$(BIN)/python -m vggt_sfm.training.render_pool build/pool $(if $(TEXTURES),--textures $(TEXTURES))
-	$(BIN)/python -m vggt_sfm.training.tiny matcher build/pool build/matcher
-	$(BIN)/python -m vggt_sfm.training.tiny depth build/pool build/matcher build/depth
+	$(BIN)/python -m vggt_sfm.training.tiny matcher build/pool build/matcher $(if $(START),--start $(START))
+	$(BIN)/python -m vggt_sfm.training.tiny depth build/pool build/matcher build/depth \
+		$(if $(START),--start $(START))
 	$(BIN)/python -m vggt_sfm.training.package build/matcher build/depth build/pool \
-		$(if $(TEXTURES),--texture-source $(TEXTURES))
+		$(if $(START),--start $(START)) $(if $(TEXTURES),--texture-source $(TEXTURES))
 
-textures:
-	mkdir -p build/textures
-	cd build/textures && apt-get download $(TEXTURE_PACKAGES)
-	cd build/textures && for file in *.deb; do dpkg -x $$file .; done
+textures: build/textures/unpacked build/textures-test/unpacked
+
+build/textures/unpacked: PACKAGES = $(TEXTURE_PACKAGES)
+build/textures-test/unpacked: PACKAGES = $(TEST_TEXTURE_PACKAGES)
+build/%/unpacked:
+	mkdir -p $(@D)
+	cd $(@D) && apt-get download $(PACKAGES)
+	cd $(@D) && for file in *.deb; do dpkg -x $$file . && rm $$file; done
+	cd $(@D) && find . -name '*.pk3' -execdir $(PYTHON) -m zipfile -e {} . \;
+	@touch $@
 
 clean:
 	rm -rf build $(VENV)

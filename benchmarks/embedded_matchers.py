@@ -14,8 +14,7 @@ from vggt_sfm._checks import Float32, Float64, Int64
 from vggt_sfm._log import SilentProgress
 from vggt_sfm.io.images import read_upright
 from vggt_sfm.io.preprocess import network_images
-from vggt_sfm.models.tiny.matching import match_pair
-from vggt_sfm.models.tiny.network import Features as NetworkFeatures
+from vggt_sfm.models.tiny.matching import Candidates, candidates, match_pair
 from vggt_sfm.models.tiny.network import TinyBackbone
 from vggt_sfm.scene import Frame, PixelMap
 from vggt_sfm.tracking.config import TrackConfig
@@ -50,7 +49,7 @@ class ModelMatcher:
         self._backbone = backbone
         self._frames = frames
         self._maps = pixel_maps
-        self._seen: dict[int, NetworkFeatures] = {}
+        self._seen: dict[int, Candidates] = {}
 
     def match(self, i: int, j: int) -> Found:
         """Match two photographs."""
@@ -60,11 +59,11 @@ class ModelMatcher:
         return Found(np.concatenate(sides, axis=1), confidence.cpu().numpy().astype(np.float64))
 
     @torch.no_grad()
-    def _see(self, s: int) -> NetworkFeatures:
+    def _see(self, s: int) -> Candidates:
         if s not in self._seen:
             batch = torch.as_tensor(network_images([self._frames[s]], [self._maps[s]]))
             batch = batch.contiguous(memory_format=torch.channels_last)
-            self._seen[s] = self._backbone(batch)
+            self._seen[s] = candidates(self._backbone(batch))
         return self._seen[s]
 
 

@@ -37,9 +37,7 @@ def test_only_what_no_cheaper_run_reached_is_fitted() -> None:
 
 
 def test_operations_grow_with_width() -> None:
-    small = TinyConfig(
-        stem=8, mid=8, coarse=16, deep=16, coarse_blocks=1, deep_blocks=1, context=16
-    )
+    small = TinyConfig(stem=8, mid=8, coarse=16, deep=16, coarse_blocks=1, deep_blocks=1)
     wide = replace(small, stem=16, mid=16, coarse=32, deep=32)
     assert 1.3 < step_flops(TinyBackbone(wide)) / step_flops(TinyBackbone(small)) < 4
 

@@ -12,8 +12,6 @@ from vggt_sfm.models.tiny.network import COARSE, FINE, Features, TinyBackbone
 from vggt_sfm.training.pairs import PairBatch
 from vggt_sfm.training.warp import warp
 
-_ALONE = 0.5  # weight of the loss of views that do not know each other
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchingLoss:
@@ -21,8 +19,6 @@ class MatchingLoss:
 
     total: torch.Tensor
     coarse: float
-    coarse_alone: float
-    """The same for views that do not know each other."""
     fine: float
     within_1px: float
     """Share of the fine training points found within 1 px."""
@@ -42,57 +38,42 @@ def matching_loss(model: TinyBackbone, batch: PairBatch, *, fine_points: int = 9
     cells = torch.arange(rows * columns, device=batch.image.device)
     centers = cell_center(cells, columns).expand(len(batch.image), -1, -1)
     warped = [warp(batch.geometry(s), batch.geometry(1 - s), centers) for s in (0, 1)]
-    alone = _coarse_loss(model, features.coarse, features.matchable, warped)
-    together = _coarse_loss(model, *_told(model, features), warped)
+    coarse = _coarse_loss(model, features, warped)
     fine_terms, errors = [], []
     for source, (there, seen) in enumerate(warped):
         if fine_points:
             loss, error = _fine_terms(model, features, centers, there, seen, source, fine_points)
             fine_terms.append(loss)
             errors.append(error)
-    fine = torch.stack(fine_terms).mean() if fine_terms else together.new_zeros(())
-    error = torch.cat(errors) if errors else together.new_full((1,), float("nan"))
+    fine = torch.stack(fine_terms).mean() if fine_terms else coarse.new_zeros(())
+    error = torch.cat(errors) if errors else coarse.new_full((1,), float("nan"))
     return MatchingLoss(
-        total=_ALONE * alone + together + fine,
-        coarse=together.item(),
-        coarse_alone=alone.item(),
+        total=coarse + fine,
+        coarse=coarse.item(),
         fine=fine.item(),
         within_1px=float((error < 1).float().mean()),
         median_px=float(error.median()),
     )
 
 
-def _told(model: TinyBackbone, features: Features) -> tuple[torch.Tensor, torch.Tensor]:
-    """Descriptors and logits (2B, …) of views that know the other one of their pair."""
-    first, second = (features.of(slice(view, None, 2)) for view in (0, 1))
-    with torch.autocast(features.lateral.device.type, torch.bfloat16):
-        one, other = model.describe_pairs(first, second)
-    descriptors, logits = (
-        torch.stack(both, 1).flatten(0, 1) for both in zip(one, other, strict=True)
-    )
-    return descriptors.float(), logits.float()
-
-
 def _coarse_loss(
     model: TinyBackbone,
-    descriptors: torch.Tensor,
-    matchable: torch.Tensor,
+    features: Features,
     warped: list[tuple[torch.Tensor, torch.Tensor]],
 ) -> torch.Tensor:
     """Cross-entropy of cells and whether they are seen, both ways.
 
     Args:
         model: For its temperature.
-        descriptors: (2B, D, h, w).
-        matchable: (2B, h, w) logits.
+        features: Of 2B views, pair by pair.
         warped: Where the cells of each view are in the other, (B, cells, 2) px, and if they are.
     """
-    columns = descriptors.shape[-1]
-    described = _pairs(descriptors.flatten(2))  # (B, 2, D, cells)
+    columns = features.coarse.shape[-1]
+    described = _pairs(features.coarse.flatten(2))  # (B, 2, D, cells)
     scores = model.log_temperature.exp() * torch.einsum(
         "bdi,bdj->bij", described[:, 0], described[:, 1]
     )
-    seeable = _pairs(matchable.flatten(1))
+    seeable = _pairs(features.matchable.flatten(1))
     terms = []
     for source, (there, seen) in enumerate(warped):
         logits = scores if source == 0 else scores.transpose(1, 2)
@@ -110,7 +91,6 @@ def _features(model: TinyBackbone, images: torch.Tensor) -> Features:
         matchable=features.matchable.float(),
         fine=features.fine.float(),
         lateral=features.lateral,
-        tokens=features.tokens,
     )
 
 

@@ -17,13 +17,21 @@ from safetensors.torch import save_file
 
 from vggt_sfm.models.records import EMBEDDED_WEIGHTS
 from vggt_sfm.models.tiny.model import TinyModel
-from vggt_sfm.models.tiny.network import TinyConfig
 from vggt_sfm.training.checkpoints import load_weights
 from vggt_sfm.training.evaluate import evaluate
+from vggt_sfm.training.render_pool import SIDE, VIEWS
+from vggt_sfm.training.scenes.draw import KINDS
+from vggt_sfm.training.tiny import SIZES
 
 
 def package(
-    matcher: Path, depth: Path, pool: Path, target: Path, textures: list[str]
+    matcher: Path,
+    depth: Path,
+    pool: Path,
+    target: Path,
+    *,
+    textures: list[str],
+    start: Path | None = None,
 ) -> dict[str, Any]:
     """Write fp16 weights and what is known about them beside each other.
 
@@ -33,11 +41,14 @@ def package(
         pool: The training pool, for its held-out scenes.
         target: The .safetensors file to write; the .json goes beside it.
         textures: Where the photographic textures came from, for the record.
+        start: The packaged weights that training began with, for the record; None: from nothing.
 
     Returns:
         What was written to the .json.
     """
-    model = TinyModel(TinyConfig())
+    config = SIZES["full"]
+    started = None if start is None else json.loads(start.with_suffix(".json").read_text())
+    model = TinyModel(config)
     backbone_weights, backbone_run = load_weights(matcher)
     head_weights, head_run = load_weights(depth)
     model.backbone.load_state_dict(backbone_weights)
@@ -50,7 +61,7 @@ def package(
     record = {
         "name": "tiny",
         "licence": "Apache-2.0",
-        "config": asdict(TinyConfig()),
+        "config": asdict(config),
         "parameters": sum(p.numel() for p in model.parameters()),
         "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
         "held_out_rendered_scenes": evaluate(model.eval(), pool),
@@ -59,9 +70,11 @@ def package(
             "commit": _commit(),
             "matcher": backbone_run,
             "depth_head": head_run,
-            "data": "scenes rendered by vggt_sfm.training: rooms, streets and tables of textured "
-            "boxes and ellipsoids, 5 views a scene at 192 px",
+            "data": f"scenes rendered by vggt_sfm.training ({', '.join(KINDS)}), "
+            f"{VIEWS} views a scene at {SIDE} px",
             "textures": textures,
+            "started_from": started
+            and {key: started.get(key) for key in ("sha256", "parameters", "training")},
         },
     }
     target.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
@@ -84,9 +97,16 @@ def _commit() -> str:
 @click.argument("depth", type=click.Path(path_type=Path, exists=True))
 @click.argument("pool", type=click.Path(path_type=Path, exists=True))
 @click.option("--texture-source", multiple=True, help="Name of a source of textures, repeatable.")
-def main(matcher: Path, depth: Path, pool: Path, texture_source: tuple[str, ...]) -> None:
+@click.option(
+    "--start", type=click.Path(path_type=Path, exists=True), help="Weights that were begun with."
+)
+def main(
+    matcher: Path, depth: Path, pool: Path, texture_source: tuple[str, ...], start: Path | None
+) -> None:
     """Write tiny.safetensors and tiny.json into the package."""
-    record = package(matcher, depth, pool, EMBEDDED_WEIGHTS, list(texture_source))
+    record = package(
+        matcher, depth, pool, EMBEDDED_WEIGHTS, textures=list(texture_source), start=start
+    )
     click.echo(json.dumps(record, indent=2), err=True)
 
 

@@ -32,8 +32,6 @@ SIZES: Final = {
         deep=112,
         coarse_blocks=2,
         deep_blocks=2,
-        context=64,
-        context_pairs=1,
     ),
     "medium": TinyConfig(stem=24, mid=48, coarse=112, deep=160, coarse_blocks=2, deep_blocks=3),
     "full": TinyConfig(),
@@ -64,7 +62,6 @@ def matcher_objective(model: TinyBackbone, *, fine_from: int) -> Objective[Shard
             loss.total,
             {
                 "coarse": loss.coarse,
-                "coarse_alone": loss.coarse_alone,
                 "fine": loss.fine,
                 "within_1px": loss.within_1px,
                 "median_px": loss.median_px,
@@ -93,8 +90,7 @@ def train_matcher(
     torch.manual_seed(plan.seed)
     model = TinyBackbone(SIZES["full"]).to(device)
     if start is not None:
-        # a context that the packaged model lacks begins by saying nothing
-        model.load_state_dict(TinyModel.load(start, device).backbone.state_dict(), strict=False)
+        model.load_state_dict(TinyModel.load(start, device).backbone.state_dict())
     objective = matcher_objective(model, fine_from=COARSE_ONLY if start is None else 0)
     train(model, objective, ShardSource(pool, plan.seed), folder, plan)
 

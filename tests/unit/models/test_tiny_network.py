@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from vggt_sfm.models.tiny.depth_head import DepthHead
-from vggt_sfm.models.tiny.matching import hide, match_pair, refine
+from vggt_sfm.models.tiny.matching import candidates, match_pair, refine
 from vggt_sfm.models.tiny.model import choose_pairs
 from vggt_sfm.models.tiny.network import Features, TinyBackbone, TinyConfig
 
@@ -22,23 +20,6 @@ SMALL = TinyConfig(stem=8, mid=8, coarse=16, deep=16, coarse_blocks=1, deep_bloc
 def backbone() -> TinyBackbone:
     torch.manual_seed(0)
     return TinyBackbone(SMALL).eval()
-
-
-@pytest.fixture(scope="module")
-def loner() -> TinyBackbone:
-    """A backbone whose views do not tell each other anything."""
-    torch.manual_seed(0)
-    return TinyBackbone(replace(SMALL, context_pairs=0)).eval()
-
-
-def distinct_features() -> Features:
-    return Features(
-        coarse=distinct_field(64, 12, 16),
-        matchable=torch.full((1, 12, 16), 5.0),
-        fine=distinct_field(32, 48, 64),
-        lateral=torch.zeros(1, 16, 12, 16),
-        tokens=None,
-    )
 
 
 def distinct_field(channels: int, height: int, width: int) -> torch.Tensor:
@@ -81,51 +62,32 @@ def test_refine_finds_a_shift_to_the_sub_pixel(backbone: TinyBackbone) -> None:
     assert bool((mass > 0.1).all())
 
 
-def test_an_image_matches_itself_where_it_is(loner: TinyBackbone) -> None:
-    f = distinct_features()
-    xy, confidence = match_pair(loner, f, f, most=100)
+def test_an_image_matches_itself_where_it_is(backbone: TinyBackbone) -> None:
+    f = Features(
+        coarse=distinct_field(64, 12, 16),
+        matchable=torch.full((1, 12, 16), 5.0),
+        fine=distinct_field(32, 48, 64),
+        lateral=torch.zeros(1, 16, 12, 16),
+    )
+    xy, confidence = match_pair(backbone, candidates(f), candidates(f), most=100)
     assert len(xy) == 100
     np.testing.assert_allclose(xy[:, :2], xy[:, 2:], atol=UNTRAINED_PX)
     assert bool((confidence.diff() <= 1e-6).all())
     assert float(confidence.max()) <= 1.0
 
 
-def test_hidden_cells_are_never_matched(loner: TinyBackbone) -> None:
-    shown = torch.ones(12, 16, dtype=torch.bool)
-    shown[:, :8] = False
-    f = hide(distinct_features(), shown)
-    xy, _ = match_pair(loner, f, f, most=500)
+def test_hidden_cells_are_never_matched(backbone: TinyBackbone) -> None:
+    matchable = torch.full((1, 12, 16), 5.0)
+    matchable[:, :, :8] = -30
+    f = Features(
+        coarse=distinct_field(64, 12, 16),
+        matchable=matchable,
+        fine=distinct_field(32, 48, 64),
+        lateral=torch.zeros(1, 16, 12, 16),
+    )
+    xy, _ = match_pair(backbone, candidates(f), candidates(f), most=500)
     assert len(xy) > 0
     assert float(xy.min(0).values[[0, 2]].min()) >= 8 * 8 - 1
-
-
-def test_hidden_cells_stay_hidden_whatever_the_other_view_says(backbone: TinyBackbone) -> None:
-    images = torch.rand(2, 3, 96, 128, generator=torch.Generator().manual_seed(4))
-    shown = torch.ones(12, 16, dtype=torch.bool)
-    shown[:, :8] = False
-    with torch.no_grad():
-        first, second = (hide(backbone(image[None]), shown) for image in images)
-    xy, _ = match_pair(backbone, first, second, most=500)
-    assert len(xy) == 0 or float(xy.min(0).values[0]) >= 8 * 8
-
-
-def test_untrained_context_changes_nothing_and_trained_one_depends_on_the_other_view() -> None:
-    torch.manual_seed(0)
-    model = TinyBackbone(SMALL).eval()
-    images = torch.rand(3, 3, 48, 64, generator=torch.Generator().manual_seed(3))
-    with torch.no_grad():
-        a, b, c = (model(image[None]) for image in images)
-        (alone, seen), _ = model.describe_pairs(a, b)
-        torch.testing.assert_close(alone, a.coarse)
-        torch.testing.assert_close(seen, a.matchable)
-        assert model.context is not None
-        torch.nn.init.normal_(model.context.leave.weight, std=0.3)
-        (with_b, _), (b_side, _) = model.describe_pairs(a, b)
-        (with_c, _), _ = model.describe_pairs(a, c)
-        (swapped, _), _ = model.describe_pairs(b, a)
-    assert float((with_b - alone).abs().max()) > 1e-3
-    assert float((with_b - with_c).abs().max()) > 1e-4
-    torch.testing.assert_close(swapped, b_side, atol=1e-5, rtol=0)
 
 
 def test_depth_head_starts_as_the_depth_it_is_given() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,38 +18,35 @@ MAX_CYCLE_PX = 2.0  # there and back again
 MODE_STEPS = 4
 _SPARE = 1.5  # times more cells are refined than matches are kept
 FAR_PX2 = 150.0
-HIDDEN = -30.0  # logit of cells that are never matched
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Candidates:
-    """What is compared of one view of a pair: its most matchable cells."""
+    """What is matched of one image: its most matchable cells and all of its fine descriptors."""
 
     cells: torch.Tensor  # (n,) numbers of coarse cells, ascending
     columns: int  # coarse cells a row
     descriptors: torch.Tensor  # (n, D) unit vectors
-    matchable: torch.Tensor  # (n,) probability of being seen in the other view
+    matchable: torch.Tensor  # (n,) probability
+    fine: torch.Tensor  # (1, F, h, w) unit vectors
 
     def centers(self) -> torch.Tensor:
         """Centres of the cells, (n, 2) px."""
         return cell_center(self.cells, self.columns)
 
 
-def candidates(descriptors: torch.Tensor, matchable: torch.Tensor) -> Candidates:
-    """Choose what to compare of a view: (1, D, h, w) descriptors and (1, h, w) logits."""
-    logits = matchable.flatten()
-    chosen = logits.topk(min(MOST_CELLS, len(logits))).indices.sort().values
+def candidates(features: Features) -> Candidates:
+    """Choose what to match of one image (B = 1)."""
+    logits = features.matchable.flatten()
+    chosen = logits.topk(min(MOST_CELLS, len(logits))).indices
+    chosen = chosen.sort().values
     return Candidates(
         cells=chosen,
-        columns=descriptors.shape[-1],
-        descriptors=descriptors.flatten(2)[0].T[chosen].contiguous(),
+        columns=features.coarse.shape[-1],
+        descriptors=features.coarse.flatten(2)[0].T[chosen].contiguous(),
         matchable=logits[chosen].sigmoid(),
+        fine=features.fine,
     )
-
-
-def hide(features: Features, shown: torch.Tensor) -> Features:
-    """Make cells unmatchable where (h, w) ``shown`` is false: they lie outside the photograph."""
-    return replace(features, matchable=features.matchable.masked_fill(~shown, HIDDEN))
 
 
 def window_offsets(device: torch.device | str = "cpu", side: int = WINDOW) -> torch.Tensor:
@@ -117,7 +114,7 @@ def _bilinear(maps: torch.Tensor, image: torch.Tensor, xy: torch.Tensor) -> torc
 
 @torch.no_grad()
 def match_pair(
-    model: TinyBackbone, first: Features, second: Features, *, most: int
+    model: TinyBackbone, first: Candidates, second: Candidates, *, most: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Match two images.
 
@@ -125,23 +122,17 @@ def match_pair(
     the sub-pixel, and must come back to where it started.
 
     Args:
-        model: The backbone.
-        first: Features of one image (B = 1).
-        second: Of the other.
+        model: The backbone, for its temperatures.
+        first: What is matched of one image.
+        second: What is matched of the other.
         most: Keep at most this many matches, the most confident.
 
     Returns:
         (n, 4) px (x, y in the first, x, y in the second) and (n,) confidence from 0 to 1.
     """
-    one, other = (
-        candidates(descriptors, logits.where(view.matchable > HIDDEN, HIDDEN))
-        for view, (descriptors, logits) in zip(
-            (first, second), model.describe_pairs(first, second), strict=True
-        )
-    )
-    here, there, trust = _coarse_matches(model, one, other)
+    here, there, trust = _coarse_matches(model, first, second)
     order = trust.argsort(descending=True, stable=True)[: int(_SPARE * most)]
-    start_a, start_b = one.centers()[here[order]], other.centers()[there[order]]
+    start_a, start_b = first.centers()[here[order]], second.centers()[there[order]]
     found, peak = refine(model, first.fine, second.fine, start_a, start_b)
     returned, _ = refine(model, second.fine, first.fine, found, start_a, side=RETURN_WINDOW)
     kept = (returned - start_a).norm(dim=1) < MAX_CYCLE_PX

@@ -18,7 +18,7 @@ from vggt_sfm._log import Progress
 from vggt_sfm.errors import WeightsError
 from vggt_sfm.models.choice import TINY_STRIDE
 from vggt_sfm.models.tiny.depth_head import DEPTH_SCALE, DepthHead
-from vggt_sfm.models.tiny.matching import hide, match_pair
+from vggt_sfm.models.tiny.matching import candidates, match_pair
 from vggt_sfm.models.tiny.network import COARSE, Features, TinyBackbone, TinyConfig
 from vggt_sfm.models.tiny.solve import (
     Solution,
@@ -94,11 +94,10 @@ class TinyModel(nn.Module):
         self, features: list[Features], pairs: list[tuple[int, int]], progress: Progress
     ) -> Matches:
         xy, confidence, offsets = [], [], [0]
+        chosen = [candidates(f) for f in features]
         with progress.task("match pairs", len(pairs)) as task:
             for i, j in pairs:
-                points, trust = match_pair(
-                    self.backbone, features[i], features[j], most=_MOST_MATCHES
-                )
+                points, trust = match_pair(self.backbone, chosen[i], chosen[j], most=_MOST_MATCHES)
                 xy.append(points.cpu().numpy())
                 confidence.append(trust.cpu().numpy())
                 offsets.append(offsets[-1] + len(points))
@@ -143,9 +142,15 @@ def _multiple(size: float) -> int:
 def _hide_padding(features: Features, pixel_map: PixelMap) -> Features:
     """Make cells that do not show the photo unmatchable."""
     x0, y0, x1, y1 = pixel_map.content_box()
-    shown = torch.zeros_like(features.matchable[0], dtype=torch.bool)
-    shown[-(-y0 // COARSE) : y1 // COARSE, -(-x0 // COARSE) : x1 // COARSE] = True
-    return hide(features, shown)
+    matchable = torch.full_like(features.matchable, -30.0)
+    window = (..., slice(-(-y0 // COARSE), y1 // COARSE), slice(-(-x0 // COARSE), x1 // COARSE))
+    matchable[window] = features.matchable[window]
+    return Features(
+        coarse=features.coarse,
+        matchable=matchable,
+        fine=features.fine,
+        lateral=features.lateral,
+    )
 
 
 def _similarity(features: list[Features]) -> Float32:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from vggt_sfm.models.tiny.context import PairContext
-
 COARSE = 8  # px per coarse cell
 FINE = 2  # px per fine cell
 _CHUNK = 1024  # pixels
@@ -35,10 +33,6 @@ class TinyConfig:
     """Length of the coarse descriptors."""
     fine_descriptor: int = 32
     """Length of the fine descriptors."""
-    context: int = 128
-    """Channels of the tokens with which two views attend to each other."""
-    context_pairs: int = 2
-    """Frame and global blocks of the attention between two views; 0: each on its own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -48,18 +42,7 @@ class Features:
     coarse: torch.Tensor  # (B, D, H/8, W/8) unit vectors
     matchable: torch.Tensor  # (B, H/8, W/8) logit: this cell can be found in other views
     fine: torch.Tensor  # (B, F, H/2, W/2) unit vectors
-    lateral: torch.Tensor  # (B, coarse, H/8, W/8) what the descriptors are made from
-    tokens: torch.Tensor | None  # (B, P, context) of the H/16 × W/16 grid
-
-    def of(self, images: slice) -> Features:
-        """Of some of the images."""
-        return Features(
-            coarse=self.coarse[images],
-            matchable=self.matchable[images],
-            fine=self.fine[images],
-            lateral=self.lateral[images],
-            tokens=None if self.tokens is None else self.tokens[images],
-        )
+    lateral: torch.Tensor  # (B, coarse, H/8, W/8) for the depth head
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -125,8 +108,7 @@ def _down(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(ChannelNorm(inputs), nn.Conv2d(inputs, outputs, 2, stride=2))
 
 
-def up(x: torch.Tensor) -> torch.Tensor:
-    """Double the size of (B, C, h, w) maps."""
+def _up(x: torch.Tensor) -> torch.Tensor:
     return nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
@@ -151,9 +133,6 @@ class TinyBackbone(nn.Module):
         self.coarse_head = nn.Sequential(
             ChannelNorm(c.coarse), PixelLinear(c.coarse, c.descriptor + 1)
         )
-        self.context = (
-            PairContext(c.deep, c.coarse, c.context, c.context_pairs) if c.context_pairs else None
-        )
         self.coarse_lateral = PixelLinear(c.coarse, c.mid)
         self.merge_mid = ConvBlock(c.mid, 5)
         self.mid_lateral = PixelLinear(c.mid, c.stem)
@@ -168,36 +147,13 @@ class TinyBackbone(nn.Module):
         mid = self.to_mid(half)
         coarse = self.to_coarse(mid)
         deep = self.to_deep(coarse)
-        coarse = self.merge_coarse(coarse + up(self.deep_lateral(deep)))
-        descriptors, matchable = self.describe(coarse)
-        mid = self.merge_mid(mid + up(self.coarse_lateral(coarse)))
-        fine = self.fine_head(self.merge_fine(half + up(self.mid_lateral(mid))))
+        coarse = self.merge_coarse(coarse + _up(self.deep_lateral(deep)))
+        described = self.coarse_head(coarse)
+        mid = self.merge_mid(mid + _up(self.coarse_lateral(coarse)))
+        fine = self.fine_head(self.merge_fine(half + _up(self.mid_lateral(mid))))
         return Features(
-            coarse=descriptors,
-            matchable=matchable,
+            coarse=nn.functional.normalize(described[:, :-1], dim=1),
+            matchable=described[:, -1],
             fine=nn.functional.normalize(fine, dim=1),
             lateral=coarse,
-            tokens=None if self.context is None else self.context.tokens(deep),
         )
-
-    def describe(self, coarse: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Make (B, D, h, w) unit descriptors and (B, h, w) logits of (B, coarse, h, w) maps."""
-        described = self.coarse_head(coarse)
-        return nn.functional.normalize(described[:, :-1], dim=1), described[:, -1]
-
-    def describe_pairs(
-        self, first: Features, second: Features
-    ) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
-        """Describe views that know the other one of their pair, B pairs at once.
-
-        Returns:
-            For the first and for the second views: (B, D, h, w) unit descriptors and (B, h, w)
-            logits of being seen in the other view.
-        """
-        if self.context is None or first.tokens is None or second.tokens is None:
-            return (first.coarse, first.matchable), (second.coarse, second.matchable)
-        rows, columns = first.lateral.shape[-2:]
-        told = self.context(first.tokens, second.tokens, (rows // 2, columns // 2))
-        views = zip((first, second), told.unbind(1), strict=True)
-        one, other = (self.describe(view.lateral + up(context)) for view, context in views)
-        return one, other
