@@ -14,8 +14,9 @@ from vggt_sfm._checks import Float32, Float64, Int64
 from vggt_sfm._log import SilentProgress
 from vggt_sfm.io.images import read_upright
 from vggt_sfm.io.preprocess import network_images
-from vggt_sfm.models.tiny.matching import Candidates, candidates, match_pair
-from vggt_sfm.models.tiny.network import TinyBackbone
+from vggt_sfm.models.tiny.matching import match_pair
+from vggt_sfm.models.tiny.model import TinyModel
+from vggt_sfm.models.tiny.network import Features as NetworkFeatures
 from vggt_sfm.scene import Frame, PixelMap
 from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.features import Features, closer_look, extract_features
@@ -44,26 +45,28 @@ class ModelMatcher:
     """The embedded model; it sees each photograph once, at the size of a pair."""
 
     def __init__(
-        self, backbone: TinyBackbone, frames: Sequence[Frame], pixel_maps: Sequence[PixelMap]
+        self, model: TinyModel, frames: Sequence[Frame], pixel_maps: Sequence[PixelMap]
     ) -> None:
-        self._backbone = backbone
+        self._model = model
         self._frames = frames
         self._maps = pixel_maps
-        self._seen: dict[int, Candidates] = {}
+        self._seen: dict[int, NetworkFeatures] = {}
 
+    @torch.no_grad()
     def match(self, i: int, j: int) -> Found:
         """Match two photographs."""
-        xy, confidence = match_pair(self._backbone, self._see(i), self._see(j), most=MOST)
+        one, other = self._model.compared([self._see(i), self._see(j)])(0, 1)
+        xy, confidence = match_pair(self._model.backbone, one, other, most=MOST)
         points = xy.cpu().numpy().astype(np.float64)
         sides = [self._maps[i].to_original(points[:, :2]), self._maps[j].to_original(points[:, 2:])]
         return Found(np.concatenate(sides, axis=1), confidence.cpu().numpy().astype(np.float64))
 
     @torch.no_grad()
-    def _see(self, s: int) -> Candidates:
+    def _see(self, s: int) -> NetworkFeatures:
         if s not in self._seen:
             batch = torch.as_tensor(network_images([self._frames[s]], [self._maps[s]]))
             batch = batch.contiguous(memory_format=torch.channels_last)
-            self._seen[s] = candidates(self._backbone(batch))
+            self._seen[s] = self._model.backbone(batch)
         return self._seen[s]
 
 

@@ -69,7 +69,7 @@ def match_pairs(
 ) -> Iterator[MatchedPair]:
     """Match pairs of a set with both methods, each pair as if it were all there is."""
     maps = pair_maps(found.scene)
-    model = ModelMatcher(plan.backbone(), found.scene.frames, maps)
+    model = ModelMatcher(plan.model(), found.scene.frames, maps)
     sift = SiftMatcher(found.scene.frames, plan.output / "sift")
     for i, j in pairs:
         views, their_maps = (found.view(i), found.view(j)), (maps[i], maps[j])

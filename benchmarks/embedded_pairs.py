@@ -43,7 +43,7 @@ def run_pairs(plan: Plan) -> Measured:
 def model_result(name: str, found: Photographs, plan: Plan) -> PairResult:
     """Measure the pose from the model's matches of one pair."""
     maps = pair_maps(found.scene)
-    matches = ModelMatcher(plan.backbone(), found.scene.frames, maps).match(0, 1)
+    matches = ModelMatcher(plan.model(), found.scene.frames, maps).match(0, 1)
     K_i, K_j = found.intrinsics
     poses = pair_poses(matches, (K_i, K_j), (maps[0], maps[1]))
     names = [path.name for path in found.images]

@@ -22,7 +22,6 @@ from vggt_sfm.io.colmap import poses_by_name, read_sparse
 from vggt_sfm.io.images import discover
 from vggt_sfm.models.choice import PredictConfig, model_preprocessing
 from vggt_sfm.models.tiny.model import TinyModel
-from vggt_sfm.models.tiny.network import TinyBackbone
 from vggt_sfm.pipelines.config import IngestConfig
 from vggt_sfm.pipelines.stages import run_ingest, run_predict
 from vggt_sfm.scene import Predictions, Scene
@@ -41,9 +40,9 @@ class Plan:
     fast: bool = False
     """Fewer windows and pairs, to compare the checkpoints of a training."""
 
-    def backbone(self) -> TinyBackbone:
-        """Load the part of the model that matches."""
-        return TinyModel.load(self.weights, torch.device("cpu")).backbone
+    def model(self) -> TinyModel:
+        """Load the model."""
+        return TinyModel.load(self.weights, torch.device("cpu"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ import torch
 from vggt_sfm._log import get_logger
 from vggt_sfm.benchmarks.scaling_measures import held_out_loss, photograph_auc, step_flops
 from vggt_sfm.benchmarks.scaling_report import report
+from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import TinyBackbone
 from vggt_sfm.training.checkpoints import load_weights
 from vggt_sfm.training.loop import train
@@ -48,7 +49,8 @@ class Point:
 def measure(size: str, pool: Path, data: Path, output: Path, steps: int) -> Iterator[Point]:
     """Train one size, and measure its averaged weights after ever longer training."""
     torch.manual_seed(0)
-    model = TinyBackbone(SIZES[size])
+    config = replace(SIZES[size], context_pairs=0)
+    model = TinyBackbone(config)
     flops = step_flops(model)
     # constant rate: every stretch of the run is a run of its own
     plan = replace(matcher_plan(steps, _RATE, seed=0), decay_share=_NO_DECAY)
@@ -56,14 +58,14 @@ def measure(size: str, pool: Path, data: Path, output: Path, steps: int) -> Iter
         part = replace(plan, steps=max(1, steps >> halvings))
         objective = matcher_objective(model, fine_from=min(COARSE_ONLY, steps >> _HALVINGS))
         train(model, objective, ShardSource(pool, plan.seed), output / size, part)
-        averaged = TinyBackbone(SIZES[size]).eval()
-        averaged.load_state_dict(load_weights(output / size)[0])
+        averaged = TinyModel(config).eval()
+        averaged.backbone.load_state_dict(load_weights(output / size)[0])
         yield Point(
             size=size,
             parameters=sum(p.numel() for p in model.parameters()),
             steps=part.steps,
             flops=flops * part.steps,
-            loss=round(held_out_loss(averaged, pool), 4),
+            loss=round(held_out_loss(averaged.backbone, pool), 4),
             auc_30=round(photograph_auc(averaged, data), 2),
         )
 

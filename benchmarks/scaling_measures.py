@@ -16,6 +16,7 @@ from vggt_sfm.benchmarks.embedded_parts import photographs
 from vggt_sfm.benchmarks.judged_matches import judge
 from vggt_sfm.errors import InputError
 from vggt_sfm.metrics.pose import auc_histogram
+from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import TinyBackbone
 from vggt_sfm.training.matching import matching_loss
 from vggt_sfm.training.pairs import PairBatch, draw_pairs
@@ -69,7 +70,7 @@ def held_out_loss(model: TinyBackbone, pool: Path) -> float:
     return float(np.mean(losses))
 
 
-def photograph_auc(model: TinyBackbone, data: Path) -> float:
+def photograph_auc(model: TinyModel, data: Path) -> float:
     """AUC@30 of two-view poses from the model's matches, percent; the mean over three scenes.
 
     Scenes whose folder is missing are left out; NaN if all are.
@@ -79,7 +80,7 @@ def photograph_auc(model: TinyBackbone, data: Path) -> float:
     return float(np.mean(found)) if found else float("nan")
 
 
-def _pose_errors(model: TinyBackbone, folder: Path) -> Iterator[float]:
+def _pose_errors(model: TinyModel, folder: Path) -> Iterator[float]:
     if not folder.exists():
         return
     found = photographs(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -33,14 +34,14 @@ def matching_loss(model: TinyBackbone, batch: PairBatch, *, fine_points: int = 9
         batch: B rendered pairs.
         fine_points: Points a pair and direction for the fine loss.
     """
-    features = _features(model, batch.image.flatten(0, 1))
-    rows, columns = features.coarse.shape[-2:]
-    cells = torch.arange(rows * columns, device=batch.image.device)
-    centers = cell_center(cells, columns).expand(len(batch.image), -1, -1)
-    warped = [warp(batch.geometry(s), batch.geometry(1 - s), centers) for s in (0, 1)]
-    coarse = _coarse_loss(model, features, warped)
+    features = describe(model, batch.image.flatten(0, 1))
+    warped = warped_cells(batch)
+    coarse = coarse_loss(
+        model.log_temperature, _pairs(features.coarse), _pairs(features.matchable), warped
+    )
+    centers = warped.centers
     fine_terms, errors = [], []
-    for source, (there, seen) in enumerate(warped):
+    for source, (there, seen) in enumerate(warped.ways):
         if fine_points:
             loss, error = _fine_terms(model, features, centers, there, seen, source, fine_points)
             fine_terms.append(loss)
@@ -56,33 +57,50 @@ def matching_loss(model: TinyBackbone, batch: PairBatch, *, fine_points: int = 9
     )
 
 
-def _coarse_loss(
-    model: TinyBackbone,
-    features: Features,
-    warped: list[tuple[torch.Tensor, torch.Tensor]],
+class Warped(NamedTuple):
+    """Where the coarse cells of both views of B pairs are in the other view."""
+
+    centers: torch.Tensor  # (B, cells, 2) px, the same in all views
+    ways: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+    """For the first and the second views: (B, cells, 2) px in the other, (B, cells) if seen."""
+
+
+def warped_cells(batch: PairBatch) -> Warped:
+    """Carry the centres of all coarse cells of a batch into the other view of their pair."""
+    rows, columns = (side // COARSE for side in batch.image.shape[-2:])
+    cells = torch.arange(rows * columns, device=batch.image.device)
+    centers = cell_center(cells, columns).expand(len(batch.image), -1, -1)
+    ways = (warp(batch.geometry(s), batch.geometry(1 - s), centers) for s in (0, 1))
+    return Warped(centers, tuple(ways))
+
+
+def coarse_loss(
+    log_temperature: torch.Tensor,
+    descriptors: torch.Tensor,
+    matchable: torch.Tensor,
+    warped: Warped,
 ) -> torch.Tensor:
     """Cross-entropy of cells and whether they are seen, both ways.
 
     Args:
-        model: For its temperature.
-        features: Of 2B views, pair by pair.
-        warped: Where the cells of each view are in the other, (B, cells, 2) px, and if they are.
+        log_temperature: Of the similarities.
+        descriptors: (B, 2, D, h, w) unit vectors.
+        matchable: (B, 2, h, w) logits of being seen in the other view.
+        warped: The truth.
     """
-    columns = features.coarse.shape[-1]
-    described = _pairs(features.coarse.flatten(2))  # (B, 2, D, cells)
-    scores = model.log_temperature.exp() * torch.einsum(
-        "bdi,bdj->bij", described[:, 0], described[:, 1]
-    )
-    seeable = _pairs(features.matchable.flatten(1))
+    columns = descriptors.shape[-1]
+    described = descriptors.flatten(3)  # (B, 2, D, cells)
+    scores = log_temperature.exp() * torch.einsum("bdi,bdj->bij", described[:, 0], described[:, 1])
+    seeable = matchable.flatten(2)
     terms = []
-    for source, (there, seen) in enumerate(warped):
+    for source, (there, seen) in enumerate(warped.ways):
         logits = scores if source == 0 else scores.transpose(1, 2)
         terms.append(_coarse_terms(logits, there, seen, columns))
         terms.append(F.binary_cross_entropy_with_logits(seeable[:, source], seen.float()))
     return torch.stack(terms).sum() / 2
 
 
-def _features(model: TinyBackbone, images: torch.Tensor) -> Features:
+def describe(model: TinyBackbone, images: torch.Tensor) -> Features:
     """Run the backbone in bf16, the losses in fp32."""
     with torch.autocast(images.device.type, torch.bfloat16):
         features = model(images.contiguous(memory_format=torch.channels_last))
@@ -90,7 +108,7 @@ def _features(model: TinyBackbone, images: torch.Tensor) -> Features:
         coarse=features.coarse.float(),
         matchable=features.matchable.float(),
         fine=features.fine.float(),
-        lateral=features.lateral,
+        lateral=features.lateral.float(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Train the embedded model: ``python -m vggt_sfm.training.tiny matcher|depth POOL … FOLDER``."""
+"""Train the embedded model: ``python -m vggt_sfm.training.tiny matcher|context|depth POOL …``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import torch
 
 from vggt_sfm.models.choice import Device
 from vggt_sfm.models.device import select_device
+from vggt_sfm.models.tiny.context import PairContext
 from vggt_sfm.models.tiny.depth_head import DepthHead
 from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import TinyBackbone, TinyConfig
 from vggt_sfm.training.checkpoints import load_weights
+from vggt_sfm.training.context import begin_like, context_objective
 from vggt_sfm.training.depth import depth_loss, draw_scene, see, simulate_matches
 from vggt_sfm.training.loop import Loss, Objective, train
 from vggt_sfm.training.matching import matching_loss
@@ -32,8 +34,11 @@ SIZES: Final = {
         deep=112,
         coarse_blocks=2,
         deep_blocks=2,
+        context_pairs=0,
     ),
-    "medium": TinyConfig(stem=24, mid=48, coarse=112, deep=160, coarse_blocks=2, deep_blocks=3),
+    "medium": TinyConfig(
+        stem=24, mid=48, coarse=112, deep=160, coarse_blocks=2, deep_blocks=3, context_pairs=0
+    ),
     "full": TinyConfig(),
 }
 """Backbones by name; the full one is shipped, the others show what size is worth."""
@@ -95,6 +100,35 @@ def train_matcher(
     train(model, objective, ShardSource(pool, plan.seed), folder, plan)
 
 
+def train_context(
+    pool: Path,
+    matcher: Path,
+    folder: Path,
+    plan: Plan,
+    *,
+    start: Path | None,
+    device: torch.device,
+) -> None:
+    """Train what two views tell each other on the frozen backbone of a matcher's run."""
+    backbone = frozen_backbone(matcher, device)
+    torch.manual_seed(plan.seed)
+    context = PairContext(SIZES["full"]).to(device)
+    started = None if start is None else TinyModel.load(start, device).context
+    if started is None:
+        begin_like(context, backbone)
+    else:
+        context.load_state_dict(started.state_dict())
+    objective = context_objective(context, backbone, BATCHES)
+    train(context, objective, ShardSource(pool, plan.seed), folder, plan)
+
+
+def frozen_backbone(matcher: Path, device: torch.device) -> TinyBackbone:
+    """Return the backbone of a matcher's run."""
+    backbone = TinyBackbone(SIZES["full"]).to(device).eval().requires_grad_(False)
+    backbone.load_state_dict(load_weights(matcher)[0])
+    return backbone
+
+
 def train_depth(
     pool: Path,
     matcher: Path,
@@ -105,8 +139,7 @@ def train_depth(
     device: torch.device,
 ) -> None:
     """Train the depth head on the frozen backbone of a matcher's run."""
-    backbone = TinyBackbone(SIZES["full"]).to(device).eval()
-    backbone.load_state_dict(load_weights(matcher)[0])
+    backbone = frozen_backbone(matcher, device)
     torch.manual_seed(plan.seed)
     head = DepthHead(SIZES["full"].coarse).to(device)
     if start is not None:
@@ -129,6 +162,7 @@ def main() -> None:
 
 
 _POOL = click.argument("pool", type=click.Path(path_type=Path, exists=True))
+_MATCHER = click.argument("matcher", type=click.Path(path_type=Path, exists=True))
 _FOLDER = click.argument("folder", type=click.Path(path_type=Path))
 _START = click.option(
     "--start",
@@ -155,9 +189,33 @@ def matcher_command(
     train_matcher(pool, folder, plan, start=start, device=select_device(device))
 
 
+@main.command("context")
+@_POOL
+@_MATCHER
+@_FOLDER
+@click.option("--steps", default=2500, show_default=True)
+@click.option("--rate", default=4e-4, show_default=True, help="Of AdamW; Muon's is ten times it.")
+@_START
+@_SEED
+@_DEVICE
+def context_command(
+    pool: Path,
+    matcher: Path,
+    folder: Path,
+    steps: int,
+    rate: float,
+    start: Path | None,
+    seed: int,
+    device: Device,
+) -> None:
+    """Train what two views tell each other on a matcher's features, or go on with a run."""
+    plan = matcher_plan(steps, rate, seed)
+    train_context(pool, matcher, folder, plan, start=start, device=select_device(device))
+
+
 @main.command("depth")
 @_POOL
-@click.argument("matcher", type=click.Path(path_type=Path, exists=True))
+@_MATCHER
 @_FOLDER
 @click.option("--steps", default=1500, show_default=True)
 @click.option("--rate", default=1e-3, show_default=True)

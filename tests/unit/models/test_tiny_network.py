@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from vggt_sfm.models.tiny.context import CrossBlock, PairContext
 from vggt_sfm.models.tiny.depth_head import DepthHead
-from vggt_sfm.models.tiny.matching import candidates, match_pair, refine
+from vggt_sfm.models.tiny.matching import (
+    HIDDEN,
+    candidates,
+    match_pair,
+    refine,
+    told_candidates,
+)
 from vggt_sfm.models.tiny.model import choose_pairs
 from vggt_sfm.models.tiny.network import Features, TinyBackbone, TinyConfig
+from vggt_sfm.training.context import begin_like
 
 # points start between four fine cells, and random features favour one of them
 UNTRAINED_PX = 1.5
+FLAT = torch.tensor(12.0).log()
 SMALL = TinyConfig(stem=8, mid=8, coarse=16, deep=16, coarse_blocks=1, deep_blocks=1)
 
 
@@ -69,7 +80,7 @@ def test_an_image_matches_itself_where_it_is(backbone: TinyBackbone) -> None:
         fine=distinct_field(32, 48, 64),
         lateral=torch.zeros(1, 16, 12, 16),
     )
-    xy, confidence = match_pair(backbone, candidates(f), candidates(f), most=100)
+    xy, confidence = match_pair(backbone, *2 * [candidates(f, FLAT)], most=100)
     assert len(xy) == 100
     np.testing.assert_allclose(xy[:, :2], xy[:, 2:], atol=UNTRAINED_PX)
     assert bool((confidence.diff() <= 1e-6).all())
@@ -85,9 +96,67 @@ def test_hidden_cells_are_never_matched(backbone: TinyBackbone) -> None:
         fine=distinct_field(32, 48, 64),
         lateral=torch.zeros(1, 16, 12, 16),
     )
-    xy, _ = match_pair(backbone, candidates(f), candidates(f), most=500)
+    xy, _ = match_pair(backbone, *2 * [candidates(f, FLAT)], most=500)
     assert len(xy) > 0
     assert float(xy.min(0).values[[0, 2]].min()) >= 8 * 8 - 1
+
+
+def two_views(model: TinyBackbone) -> tuple[Features, Features]:
+    images = torch.rand(2, 3, 96, 128, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        first, second = (model(image[None]) for image in images)
+    return first, second
+
+
+def test_untrained_context_says_what_the_backbone_says(backbone: TinyBackbone) -> None:
+    first, second = two_views(backbone)
+    context = PairContext(SMALL).eval()
+    begin_like(context, backbone)
+    with torch.no_grad():
+        descriptors, seen = context(context.view(first), context.view(second))
+    for side, view in enumerate((first, second)):
+        torch.testing.assert_close(descriptors[:, side], view.coarse)
+        torch.testing.assert_close(seen[:, side], view.matchable)
+
+
+def test_context_depends_on_the_other_view_and_not_on_their_order(backbone: TinyBackbone) -> None:
+    torch.manual_seed(1)
+    first, second = two_views(backbone)
+    context = PairContext(SMALL).eval()
+    torch.nn.init.normal_(context.leave.weight, std=0.3)
+    with torch.no_grad():
+        a, b = context.view(first), context.view(second)
+        both, _ = context(a, b)
+        swapped, _ = context(b, a)
+        alone, _ = context(a, a)
+    torch.testing.assert_close(both, swapped.flip(1), atol=1e-5, rtol=0)
+    assert float((both[:, 0] - alone[:, 0]).abs().max()) > 1e-3
+
+
+def test_untrained_attention_goes_to_what_looks_alike() -> None:
+    torch.manual_seed(2)
+    block = CrossBlock(64)
+    tokens = torch.randn(1, 40, 64)
+    order = torch.randperm(40)
+    x = torch.stack([tokens, tokens[:, order]], 1)
+    with torch.no_grad():
+        q = block.query_norm(block.query(block.norm1(x[0, 0])).unflatten(-1, (4, -1)))
+        k = block.key_norm(block.key(block.norm1(x[0, 1])).unflatten(-1, (4, -1)))
+    attended = torch.einsum("phd,thd->hpt", q, k).mean(0).argmax(1)
+    assert torch.equal(order[attended], torch.arange(40))
+
+
+def test_what_is_hidden_stays_hidden_whatever_the_other_view_says(backbone: TinyBackbone) -> None:
+    first, second = two_views(backbone)
+    hidden = first.matchable.clone()
+    hidden[:, :, :8] = HIDDEN
+    first = replace(first, matchable=hidden)
+    context = PairContext(SMALL).eval()
+    with torch.no_grad():
+        views = context.view(first), context.view(second)
+        one, other = told_candidates(context, views, (first, second))
+        xy, _ = match_pair(backbone, one, other, most=500)
+    assert len(xy) == 0 or float(xy[:, 0].min()) >= 8 * 8
 
 
 def test_depth_head_starts_as_the_depth_it_is_given() -> None:

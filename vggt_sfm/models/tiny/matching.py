@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from vggt_sfm.models.tiny.context import PairContext, View
 from vggt_sfm.models.tiny.network import COARSE, FINE, Features, TinyBackbone
 
 WINDOW = 13  # fine cells a side that are trained: one coarse cell of slack around the start
@@ -18,6 +19,7 @@ MAX_CYCLE_PX = 2.0  # there and back again
 MODE_STEPS = 4
 _SPARE = 1.5  # times more cells are refined than matches are kept
 FAR_PX2 = 150.0
+HIDDEN = -30.0  # logit of cells that are never matched
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -26,8 +28,8 @@ class Candidates:
 
     cells: torch.Tensor  # (n,) numbers of coarse cells, ascending
     columns: int  # coarse cells a row
-    descriptors: torch.Tensor  # (n, D) unit vectors
-    matchable: torch.Tensor  # (n,) probability
+    descriptors: torch.Tensor  # (n, D); products of two images' are logits of being the same
+    matchable: torch.Tensor  # (n,) probability of being seen in the other image
     fine: torch.Tensor  # (1, F, h, w) unit vectors
 
     def centers(self) -> torch.Tensor:
@@ -35,17 +37,45 @@ class Candidates:
         return cell_center(self.cells, self.columns)
 
 
-def candidates(features: Features) -> Candidates:
-    """Choose what to match of one image (B = 1)."""
-    logits = features.matchable.flatten()
-    chosen = logits.topk(min(MOST_CELLS, len(logits))).indices
+def candidates(features: Features, log_temperature: torch.Tensor) -> Candidates:
+    """Choose what to match of one image (B = 1), whatever the other is."""
+    return chosen_cells(features.coarse[0], features.matchable[0], features.fine, log_temperature)
+
+
+def told_candidates(
+    context: PairContext, views: tuple[View, View], features: tuple[Features, Features]
+) -> tuple[Candidates, Candidates]:
+    """Choose what to match of two images (B = 1) that know each other."""
+    descriptors, logits = context(*views)
+    one, other = (
+        chosen_cells(
+            descriptors[0, side],
+            # what lies outside the photograph stays hidden
+            logits[0, side].where(f.matchable[0] > HIDDEN, HIDDEN),
+            f.fine,
+            context.log_temperature,
+        )
+        for side, f in enumerate(features)
+    )
+    return one, other
+
+
+def chosen_cells(
+    descriptors: torch.Tensor,
+    logits: torch.Tensor,
+    fine: torch.Tensor,
+    log_temperature: torch.Tensor,
+) -> Candidates:
+    """Choose the most matchable cells of (D, h, w) unit descriptors by their (h, w) logits."""
+    flat = logits.flatten()
+    chosen = flat.topk(min(MOST_CELLS, len(flat))).indices
     chosen = chosen.sort().values
     return Candidates(
         cells=chosen,
-        columns=features.coarse.shape[-1],
-        descriptors=features.coarse.flatten(2)[0].T[chosen].contiguous(),
-        matchable=logits[chosen].sigmoid(),
-        fine=features.fine,
+        columns=descriptors.shape[-1],
+        descriptors=descriptors.flatten(1).T[chosen] * (log_temperature / 2).exp(),
+        matchable=flat[chosen].sigmoid(),
+        fine=fine,
     )
 
 
@@ -122,7 +152,7 @@ def match_pair(
     the sub-pixel, and must come back to where it started.
 
     Args:
-        model: The backbone, for its temperatures.
+        model: The backbone, for its fine temperature.
         first: What is matched of one image.
         second: What is matched of the other.
         most: Keep at most this many matches, the most confident.
@@ -130,7 +160,7 @@ def match_pair(
     Returns:
         (n, 4) px (x, y in the first, x, y in the second) and (n,) confidence from 0 to 1.
     """
-    here, there, trust = _coarse_matches(model, first, second)
+    here, there, trust = _coarse_matches(first, second)
     order = trust.argsort(descending=True, stable=True)[: int(_SPARE * most)]
     start_a, start_b = first.centers()[here[order]], second.centers()[there[order]]
     found, peak = refine(model, first.fine, second.fine, start_a, start_b)
@@ -142,7 +172,7 @@ def match_pair(
 
 
 def _coarse_matches(
-    model: TinyBackbone, first: Candidates, second: Candidates
+    first: Candidates, second: Candidates
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Pairs of candidates that are each other's best partner, or next to it.
 
@@ -151,7 +181,7 @@ def _coarse_matches(
         probability.
     """
     # scores are at most the temperature, so their exponentials need no shift
-    root = ((first.descriptors * model.log_temperature.exp()) @ second.descriptors.T).exp_()
+    root = (first.descriptors @ second.descriptors.T).exp_()
     left = (first.matchable / root.sum(1)).sqrt_()
     right = (second.matchable / root.sum(0)).sqrt_()
     root.mul_(left[:, None]).mul_(right)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from pathlib import Path
 
@@ -17,8 +17,15 @@ from vggt_sfm._checks import Float32, Float64
 from vggt_sfm._log import Progress
 from vggt_sfm.errors import WeightsError
 from vggt_sfm.models.choice import TINY_STRIDE
+from vggt_sfm.models.tiny.context import PairContext
 from vggt_sfm.models.tiny.depth_head import DEPTH_SCALE, DepthHead
-from vggt_sfm.models.tiny.matching import candidates, match_pair
+from vggt_sfm.models.tiny.matching import (
+    HIDDEN,
+    Candidates,
+    candidates,
+    match_pair,
+    told_candidates,
+)
 from vggt_sfm.models.tiny.network import COARSE, Features, TinyBackbone, TinyConfig
 from vggt_sfm.models.tiny.solve import (
     Solution,
@@ -42,6 +49,7 @@ class TinyModel(nn.Module):
     def __init__(self, config: TinyConfig) -> None:
         super().__init__()
         self.backbone = TinyBackbone(config)
+        self.context = PairContext(config) if config.context_pairs else None
         self.depth_head = DepthHead(config.coarse)
 
     @classmethod
@@ -94,10 +102,10 @@ class TinyModel(nn.Module):
         self, features: list[Features], pairs: list[tuple[int, int]], progress: Progress
     ) -> Matches:
         xy, confidence, offsets = [], [], [0]
-        chosen = [candidates(f) for f in features]
+        compared = self.compared(features)
         with progress.task("match pairs", len(pairs)) as task:
             for i, j in pairs:
-                points, trust = match_pair(self.backbone, chosen[i], chosen[j], most=_MOST_MATCHES)
+                points, trust = match_pair(self.backbone, *compared(i, j), most=_MOST_MATCHES)
                 xy.append(points.cpu().numpy())
                 confidence.append(trust.cpu().numpy())
                 offsets.append(offsets[-1] + len(points))
@@ -107,6 +115,23 @@ class TinyModel(nn.Module):
             offsets=np.array(offsets, np.int64),
             xy=np.concatenate(xy) if xy else np.empty((0, 4), np.float32),
             confidence=np.concatenate(confidence) if xy else np.empty(0, np.float32),
+        )
+
+    def compared(
+        self, features: list[Features]
+    ) -> Callable[[int, int], tuple[Candidates, Candidates]]:
+        """Return what chooses what is compared of two frames, each of its own size 1 batch.
+
+        Few frames tell each other what they show. Of many, those that look most alike are
+        matched, and need it less than it costs.
+        """
+        context = self.context
+        if context is None or len(features) > _ALL_PAIRS_UP_TO:
+            alone = [candidates(f, self.backbone.log_temperature) for f in features]
+            return lambda i, j: (alone[i], alone[j])
+        views = [context.view(f) for f in features]
+        return lambda i, j: told_candidates(
+            context, (views[i], views[j]), (features[i], features[j])
         )
 
     def _with_depth(
@@ -142,7 +167,7 @@ def _multiple(size: float) -> int:
 def _hide_padding(features: Features, pixel_map: PixelMap) -> Features:
     """Make cells that do not show the photo unmatchable."""
     x0, y0, x1, y1 = pixel_map.content_box()
-    matchable = torch.full_like(features.matchable, -30.0)
+    matchable = torch.full_like(features.matchable, HIDDEN)
     window = (..., slice(-(-y0 // COARSE), y1 // COARSE), slice(-(-x0 // COARSE), x1 // COARSE))
     matchable[window] = features.matchable[window]
     return Features(

@@ -33,6 +33,10 @@ class TinyConfig:
     """Length of the coarse descriptors."""
     fine_descriptor: int = 32
     """Length of the fine descriptors."""
+    context: int = 128
+    """Channels of the tokens with which two views attend to each other."""
+    context_pairs: int = 2
+    """Blocks within and across views; 0: views do not attend to each other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -42,7 +46,7 @@ class Features:
     coarse: torch.Tensor  # (B, D, H/8, W/8) unit vectors
     matchable: torch.Tensor  # (B, H/8, W/8) logit: this cell can be found in other views
     fine: torch.Tensor  # (B, F, H/2, W/2) unit vectors
-    lateral: torch.Tensor  # (B, coarse, H/8, W/8) for the depth head
+    lateral: torch.Tensor  # (B, coarse, H/8, W/8) what the descriptors are made from
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -108,7 +112,8 @@ def _down(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(ChannelNorm(inputs), nn.Conv2d(inputs, outputs, 2, stride=2))
 
 
-def _up(x: torch.Tensor) -> torch.Tensor:
+def up(x: torch.Tensor) -> torch.Tensor:
+    """Double the size of (B, C, h, w) maps."""
     return nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
@@ -147,10 +152,10 @@ class TinyBackbone(nn.Module):
         mid = self.to_mid(half)
         coarse = self.to_coarse(mid)
         deep = self.to_deep(coarse)
-        coarse = self.merge_coarse(coarse + _up(self.deep_lateral(deep)))
+        coarse = self.merge_coarse(coarse + up(self.deep_lateral(deep)))
         described = self.coarse_head(coarse)
-        mid = self.merge_mid(mid + _up(self.coarse_lateral(coarse)))
-        fine = self.fine_head(self.merge_fine(half + _up(self.mid_lateral(mid))))
+        mid = self.merge_mid(mid + up(self.coarse_lateral(coarse)))
+        fine = self.fine_head(self.merge_fine(half + up(self.mid_lateral(mid))))
         return Features(
             coarse=nn.functional.normalize(described[:, :-1], dim=1),
             matchable=described[:, -1],
