@@ -70,9 +70,11 @@ fuzz: $(VENV)/installed
 train-embedded: $(VENV)/installed
 	$(BIN)/python -m vggt_sfm.training.render_pool build/pool $(if $(TEXTURES),--textures $(TEXTURES))
 	$(BIN)/python -m vggt_sfm.training.tiny matcher build/pool build/matcher $(if $(START),--start $(START))
+	$(BIN)/python -m vggt_sfm.training.tiny context build/pool build/matcher build/context \
+		$(if $(START),--start $(START))
 	$(BIN)/python -m vggt_sfm.training.tiny depth build/pool build/matcher build/depth \
 		$(if $(START),--start $(START))
-	$(BIN)/python -m vggt_sfm.training.package build/matcher build/depth build/pool \
+	$(BIN)/python -m vggt_sfm.training.package build/matcher build/context build/depth build/pool \
 		$(if $(START),--start $(START)) $(if $(TEXTURES),--texture-source $(TEXTURES))
 
 textures: build/textures/unpacked build/textures-test/unpacked

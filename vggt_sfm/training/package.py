@@ -1,6 +1,6 @@
 """Put trained weights into the package.
 
-``python -m vggt_sfm.training.package MATCHER DEPTH POOL``
+``python -m vggt_sfm.training.package MATCHER CONTEXT DEPTH POOL``
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from vggt_sfm.training.tiny import SIZES
 
 def package(
     matcher: Path,
+    context: Path,
     depth: Path,
     pool: Path,
     target: Path,
@@ -37,6 +38,7 @@ def package(
 
     Args:
         matcher: Folder of the backbone's run; its averaged weights are taken.
+        context: Folder of the run of what views tell each other.
         depth: Folder of the depth head's run.
         pool: The training pool, for its held-out scenes.
         target: The .safetensors file to write; the .json goes beside it.
@@ -49,10 +51,10 @@ def package(
     config = SIZES["full"]
     started = None if start is None else json.loads(start.with_suffix(".json").read_text())
     model = TinyModel(config)
-    backbone_weights, backbone_run = load_weights(matcher)
-    head_weights, head_run = load_weights(depth)
-    model.backbone.load_state_dict(backbone_weights)
-    model.depth_head.load_state_dict(head_weights)
+    runs = {}
+    for name, folder in (("backbone", matcher), ("context", context), ("depth_head", depth)):
+        weights, runs[name] = load_weights(folder)
+        model.get_submodule(name).load_state_dict(weights)
     state = {k: v.half().contiguous() for k, v in model.state_dict().items()}
     # what is measured is what is shipped
     model.load_state_dict({k: v.float() for k, v in state.items()})
@@ -68,8 +70,7 @@ def package(
         "training": {
             "command": "make train-embedded",
             "commit": _commit(),
-            "matcher": backbone_run,
-            "depth_head": head_run,
+            **runs,
             "data": f"scenes rendered by vggt_sfm.training ({', '.join(KINDS)}), "
             f"{VIEWS} views a scene at {SIDE} px",
             "textures": textures,
@@ -94,6 +95,7 @@ def _commit() -> str:
 
 @click.command()
 @click.argument("matcher", type=click.Path(path_type=Path, exists=True))
+@click.argument("context", type=click.Path(path_type=Path, exists=True))
 @click.argument("depth", type=click.Path(path_type=Path, exists=True))
 @click.argument("pool", type=click.Path(path_type=Path, exists=True))
 @click.option("--texture-source", multiple=True, help="Name of a source of textures, repeatable.")
@@ -101,11 +103,22 @@ def _commit() -> str:
     "--start", type=click.Path(path_type=Path, exists=True), help="Weights that were begun with."
 )
 def main(
-    matcher: Path, depth: Path, pool: Path, texture_source: tuple[str, ...], start: Path | None
+    matcher: Path,
+    context: Path,
+    depth: Path,
+    pool: Path,
+    texture_source: tuple[str, ...],
+    start: Path | None,
 ) -> None:
     """Write tiny.safetensors and tiny.json into the package."""
     record = package(
-        matcher, depth, pool, EMBEDDED_WEIGHTS, textures=list(texture_source), start=start
+        matcher,
+        context,
+        depth,
+        pool,
+        EMBEDDED_WEIGHTS,
+        textures=list(texture_source),
+        start=start,
     )
     click.echo(json.dumps(record, indent=2), err=True)
 
