@@ -14,7 +14,6 @@ from vggt_sfm._checks import Float32, Float64, Int64
 from vggt_sfm._log import SilentProgress
 from vggt_sfm.io.images import read_upright
 from vggt_sfm.io.preprocess import network_images
-from vggt_sfm.models.tiny.matching import match_pair
 from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import Features as NetworkFeatures
 from vggt_sfm.scene import Frame, PixelMap
@@ -55,8 +54,8 @@ class ModelMatcher:
     @torch.no_grad()
     def match(self, i: int, j: int) -> Found:
         """Match two photographs."""
-        one, other = self._model.compared([self._see(i), self._see(j)])(0, 1)
-        xy, confidence = match_pair(self._model.backbone, one, other, most=MOST)
+        matcher = self._model.matcher([self._see(i), self._see(j)])
+        xy, confidence = matcher.match(0, 1, most=MOST)
         points = xy.cpu().numpy().astype(np.float64)
         sides = [self._maps[i].to_original(points[:, :2]), self._maps[j].to_original(points[:, 2:])]
         return Found(np.concatenate(sides, axis=1), confidence.cpu().numpy().astype(np.float64))

@@ -19,6 +19,7 @@ from vggt_sfm.models.tiny.matching import (
 )
 from vggt_sfm.models.tiny.model import choose_pairs
 from vggt_sfm.models.tiny.network import Features, TinyBackbone, TinyConfig
+from vggt_sfm.models.tiny.pair_matcher import PairMatcher
 from vggt_sfm.training.context import begin_like
 
 # points start between four fine cells, and random features favour one of them
@@ -186,3 +187,21 @@ def test_all_pairs_of_few_frames_and_the_most_similar_of_many() -> None:
     assert len(pairs) == len(set(pairs)) < 40 * 39 / 2
     assert all((s, s + 1) in pairs for s in range(39))
     assert all(i < j and j - i <= 10 for i, j in pairs)
+
+
+def test_only_pairs_that_are_not_obvious_are_matched_with_context(
+    backbone: TinyBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = two_views(backbone)
+    context = PairContext(SMALL).eval()
+    asked = []
+    monkeypatch.setattr(context, "forward", lambda *views: asked.append(views) or ask(*views))
+    ask = PairContext(SMALL).eval().forward
+    PairMatcher(backbone, context, features).match(0, 1, most=500)
+    assert len(asked) == 1
+    monkeypatch.setattr("vggt_sfm.models.tiny.pair_matcher._BEST", 1)
+    monkeypatch.setattr("vggt_sfm.models.tiny.pair_matcher._OBVIOUS", 0.0)
+    PairMatcher(backbone, context, features).match(0, 1, most=500)
+    assert len(asked) == 1
+    PairMatcher(backbone, None, features).match(0, 1, most=500)
+    assert len(asked) == 1

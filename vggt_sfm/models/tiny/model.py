@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
@@ -19,14 +19,9 @@ from vggt_sfm.errors import WeightsError
 from vggt_sfm.models.choice import TINY_STRIDE
 from vggt_sfm.models.tiny.context import PairContext
 from vggt_sfm.models.tiny.depth_head import DEPTH_SCALE, DepthHead
-from vggt_sfm.models.tiny.matching import (
-    HIDDEN,
-    Candidates,
-    candidates,
-    match_pair,
-    told_candidates,
-)
+from vggt_sfm.models.tiny.matching import HIDDEN
 from vggt_sfm.models.tiny.network import COARSE, Features, TinyBackbone, TinyConfig
+from vggt_sfm.models.tiny.pair_matcher import PairMatcher
 from vggt_sfm.models.tiny.solve import (
     Solution,
     normalize_scale,
@@ -102,10 +97,10 @@ class TinyModel(nn.Module):
         self, features: list[Features], pairs: list[tuple[int, int]], progress: Progress
     ) -> Matches:
         xy, confidence, offsets = [], [], [0]
-        compared = self.compared(features)
+        matcher = self.matcher(features)
         with progress.task("match pairs", len(pairs)) as task:
             for i, j in pairs:
-                points, trust = match_pair(self.backbone, *compared(i, j), most=_MOST_MATCHES)
+                points, trust = matcher.match(i, j, most=_MOST_MATCHES)
                 xy.append(points.cpu().numpy())
                 confidence.append(trust.cpu().numpy())
                 offsets.append(offsets[-1] + len(points))
@@ -117,22 +112,9 @@ class TinyModel(nn.Module):
             confidence=np.concatenate(confidence) if xy else np.empty(0, np.float32),
         )
 
-    def compared(
-        self, features: list[Features]
-    ) -> Callable[[int, int], tuple[Candidates, Candidates]]:
-        """Return what chooses what is compared of two frames, each of its own size 1 batch.
-
-        Few frames tell each other what they show. Of many, those that look most alike are
-        matched, and need it less than it costs.
-        """
-        context = self.context
-        if context is None or len(features) > _ALL_PAIRS_UP_TO:
-            alone = [candidates(f, self.backbone.log_temperature) for f in features]
-            return lambda i, j: (alone[i], alone[j])
-        views = [context.view(f) for f in features]
-        return lambda i, j: told_candidates(
-            context, (views[i], views[j]), (features[i], features[j])
-        )
+    def matcher(self, features: list[Features]) -> PairMatcher:
+        """Return what matches any two of S frames, each described on its own (B = 1)."""
+        return PairMatcher(self.backbone, self.context, features)
 
     def _with_depth(
         self, features: list[Features], images: Float32, solution: Solution, matches: Matches
