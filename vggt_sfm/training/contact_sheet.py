@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from vggt_sfm._checks import UInt8
+from vggt_sfm.training.commands import one_line_errors
 from vggt_sfm.training.photograph import photograph
 from vggt_sfm.training.scenes.draw import KINDS
 from vggt_sfm.training.textures import TextureBank, photographic_textures, procedural_textures
@@ -56,14 +57,15 @@ def main(
     sheet: Path, textures: Path | None, views: int, side: int, seed: int, photographed: bool
 ) -> None:
     """Write a contact sheet of the scene engine."""
-    rng = np.random.default_rng(seed)
-    found = (
-        procedural_textures(_TEXTURES, rng)
-        if textures is None
-        else photographic_textures(textures, _TEXTURES, rng)
-    )
-    pixels = contact_sheet(TextureBank(found), views, side, seed, photographed=photographed)
-    Image.fromarray(pixels).save(sheet)
+    with one_line_errors():
+        rng = np.random.default_rng(seed)
+        found = (
+            procedural_textures(_TEXTURES, rng)
+            if textures is None
+            else photographic_textures(textures, _TEXTURES, rng)
+        )
+        pixels = contact_sheet(TextureBank(found), views, side, seed, photographed=photographed)
+        Image.fromarray(pixels).save(sheet)
 
 
 if __name__ == "__main__":

@@ -16,16 +16,17 @@ import torch
 from safetensors.torch import save_file
 
 from vggt_sfm._files import replacing
-from vggt_sfm.errors import InputError, VggtSfmError
+from vggt_sfm.errors import InputError
 from vggt_sfm.models.checkpoint import load_vggt
 from vggt_sfm.models.checkpoint_parts import open_checkpoint
 from vggt_sfm.models.choice import Device, Precision
 from vggt_sfm.models.config import VGGTConfig
-from vggt_sfm.models.device import select_device, select_precision
+from vggt_sfm.models.device import select_precision
 from vggt_sfm.models.heads.track import smallest_image_px
 from vggt_sfm.models.records import VGGT_1B
 from vggt_sfm.models.vggt import VGGT
 from vggt_sfm.training import parallel
+from vggt_sfm.training.commands import training_on
 from vggt_sfm.training.loop import train
 from vggt_sfm.training.multitask.folders import read_scenes
 from vggt_sfm.training.multitask.objective import (
@@ -214,16 +215,9 @@ def main(**options: Any) -> None:  # what the options above declare
     numpy files in metres. Checkpoints, a log and its curves go to a folder beside the output; the
     same command goes on from there.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     chosen = FinetuneOptions(**options)
-    try:
-        with parallel.joined(select_device(chosen.device)) as device:
-            if parallel.rank():
-                logging.disable(logging.WARNING)  # the first process says it all
-            finetune(chosen, device)
-    except (VggtSfmError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(getattr(error, "exit_code", 1)) from error
+    with training_on(chosen.device) as device:
+        finetune(chosen, device)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from vggt_sfm.models.records import EMBEDDED_WEIGHTS
 from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.training.checkpoints import load_weights
+from vggt_sfm.training.commands import one_line_errors
 from vggt_sfm.training.evaluate import evaluate
 from vggt_sfm.training.render_pool import SIDE, VIEWS
 from vggt_sfm.training.scenes.draw import KINDS
@@ -111,16 +112,17 @@ def main(
     start: Path | None,
 ) -> None:
     """Write tiny.safetensors and tiny.json into the package."""
-    record = package(
-        matcher,
-        context,
-        depth,
-        pool,
-        EMBEDDED_WEIGHTS,
-        textures=list(texture_source),
-        start=start,
-    )
-    click.echo(json.dumps(record, indent=2), err=True)
+    with one_line_errors():
+        record = package(
+            matcher,
+            context,
+            depth,
+            pool,
+            EMBEDDED_WEIGHTS,
+            textures=list(texture_source),
+            start=start,
+        )
+        click.echo(json.dumps(record, indent=2), err=True)
 
 
 if __name__ == "__main__":

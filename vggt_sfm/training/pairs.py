@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from vggt_sfm._checks import Int64
+from vggt_sfm.errors import InputError
 from vggt_sfm.training.photograph import photograph
 from vggt_sfm.training.pool import Shard
 from vggt_sfm.training.warp import Geometry
@@ -42,7 +43,11 @@ def draw_pairs(
     rng: np.random.Generator,
     device: torch.device | str = "cpu",
 ) -> PairBatch:
-    """Draw pairs of views that overlap, randomly mirrored, cut to ``side`` px."""
+    """Draw pairs of views that overlap, randomly mirrored, cut to ``side`` px.
+
+    Raises:
+        InputError: If there are none, as in scenes with one camera.
+    """
     scenes, views = _overlapping(shard, count, rng)
     image = torch.as_tensor(shard.image[scenes, views], device=device).float() / 255
     depth = torch.as_tensor(shard.depth[scenes, views].astype(np.float32), device=device)
@@ -61,6 +66,8 @@ def _overlapping(shard: Shard, count: int, rng: np.random.Generator) -> tuple[In
     """Scenes (count, 1) and views (count, 2) of pairs that see enough of the same surface."""
     views = shard.overlap.shape[1]
     usable = (shard.overlap > LEAST_OVERLAP) & ~np.eye(views, dtype=bool)
+    if not usable.any():
+        raise InputError("none of the scenes in memory has two views that see the same")
     hard = usable & (shard.overlap < _LITTLE)
     chosen = []
     for few in rng.random(count) < _HARD_SHARE:

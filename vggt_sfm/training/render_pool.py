@@ -12,6 +12,7 @@ from vggt_sfm._checks import UInt8
 from vggt_sfm._files import replacing
 from vggt_sfm.models.choice import Device
 from vggt_sfm.models.device import select_device
+from vggt_sfm.training.commands import one_line_errors
 from vggt_sfm.training.pool import render_shard, save_shard
 from vggt_sfm.training.textures import (
     TextureBank,
@@ -52,19 +53,34 @@ def texture_sets(folder: Path | None, seed: int = 0) -> tuple[UInt8, UInt8]:
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 def main(pool: Path, textures: Path | None, shards: int, device: Device) -> None:
     """Render training shards and one validation shard; existing ones are kept."""
+    with one_line_errors():
+        render_pool(pool, textures, shards, select_device(device))
+
+
+def render_pool(pool: Path, textures: Path | None, shards: int, device: torch.device) -> None:
+    """Render what a pool lacks.
+
+    Args:
+        pool: Folder of shards.
+        textures: Folder of photographs; None: procedural textures alone.
+        shards: Number of training shards.
+        device: Where to render.
+
+    Raises:
+        InputError: If no texture can be made of the photographs.
+    """
     pool.mkdir(parents=True, exist_ok=True)
     cached = pool / "textures.npz"
     if not cached.exists():
         train, held_out = texture_sets(textures)
         with replacing(cached) as temporary, temporary.open("wb") as file:
             np.savez(file, train=train, held_out=held_out)
-    place = select_device(device)
-    if place.type == "cpu":
+    if device.type == "cpu":
         torch.set_num_threads(1)  # two shards on two cores are faster than one on both
     with np.load(cached) as data:
         banks = {
-            "train": TextureBank(data["train"], place),
-            "val": TextureBank(data["held_out"], place),
+            "train": TextureBank(data["train"], device),
+            "val": TextureBank(data["held_out"], device),
         }
     jobs = [("val", VALIDATION_SEED)] + [("train", seed) for seed in range(shards)]
     for name, seed in jobs:

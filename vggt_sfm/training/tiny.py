@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from vggt_sfm.models.choice import Device
-from vggt_sfm.models.device import select_device
 from vggt_sfm.models.tiny.context import PairContext
 from vggt_sfm.models.tiny.depth_head import DepthHead
 from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import TinyBackbone, TinyConfig
 from vggt_sfm.training.checkpoints import load_weights
+from vggt_sfm.training.commands import training_on
 from vggt_sfm.training.context import begin_like, context_objective
 from vggt_sfm.training.depth import depth_loss, draw_scene, see, simulate_matches
 from vggt_sfm.training.loop import Loss, Objective, train
@@ -186,7 +186,8 @@ def matcher_command(
 ) -> None:
     """Train the backbone to match, or go on with a run."""
     plan = matcher_plan(steps, rate, seed)
-    train_matcher(pool, folder, plan, start=start, device=select_device(device))
+    with training_on(device) as place:
+        train_matcher(pool, folder, plan, start=start, device=place)
 
 
 @main.command("context")
@@ -210,7 +211,8 @@ def context_command(
 ) -> None:
     """Train what two views tell each other on a matcher's features, or go on with a run."""
     plan = matcher_plan(steps, rate, seed)
-    train_context(pool, matcher, folder, plan, start=start, device=select_device(device))
+    with training_on(device) as place:
+        train_context(pool, matcher, folder, plan, start=start, device=place)
 
 
 @main.command("depth")
@@ -240,7 +242,8 @@ def depth_command(
         seed=seed,
         decay_share=DEPTH_DECAY,
     )
-    train_depth(pool, matcher, folder, plan, start=start, device=select_device(device))
+    with training_on(device) as place:
+        train_depth(pool, matcher, folder, plan, start=start, device=place)
 
 
 if __name__ == "__main__":

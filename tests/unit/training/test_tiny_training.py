@@ -15,7 +15,7 @@ from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import TinyConfig
 from vggt_sfm.training import evaluate, package, render_pool, tiny
 from vggt_sfm.training.contact_sheet import contact_sheet
-from vggt_sfm.training.pool import load_shards
+from vggt_sfm.training.pool import load_shards, render_shard, save_shard
 from vggt_sfm.training.scenes.draw import KINDS
 from vggt_sfm.training.textures import TextureBank, procedural_textures
 
@@ -69,6 +69,30 @@ def test_rendering_goes_on_where_it_was_and_keeps_textures_apart(tmp_path: Path)
     with np.load(tmp_path / "textures.npz") as kept:
         trained = {t.tobytes() for t in kept["train"]}
         assert not trained & {t.tobytes() for t in kept["held_out"]}
+
+
+def test_what_cannot_be_trained_on_is_one_line(tmp_path: Path, shard_of_single_views: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for arguments, exit_code, message in (
+        ((render_pool.main, tmp_path / "p", "--textures", tmp_path / "empty"), 3, "no picture"),
+        ((tiny.main, "matcher", tmp_path / "empty", tmp_path / "run"), 3, "no training shards"),
+        ((tiny.main, "matcher", shard_of_single_views, tmp_path / "run"), 3, "two views"),
+    ):
+        group, *rest = arguments
+        result = CliRunner().invoke(group, [str(a) for a in rest])  # type: ignore[arg-type]
+        assert result.exit_code == exit_code
+        assert message in result.output
+        assert result.output.count("\n") <= 2
+        assert "Traceback" not in result.output
+
+
+@pytest.fixture
+def shard_of_single_views(tmp_path: Path) -> Path:
+    pool = tmp_path / "lonely"
+    pool.mkdir()
+    bank = TextureBank(procedural_textures(6, np.random.default_rng(0)))
+    save_shard(pool / "train-0.npz", render_shard(bank, scenes=2, views=1, side=32, seed=0))
+    return pool
 
 
 def test_a_contact_sheet_has_a_row_for_every_kind_of_scene() -> None:
