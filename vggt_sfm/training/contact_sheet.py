@@ -16,7 +16,12 @@ from vggt_sfm._checks import UInt8
 from vggt_sfm.training.commands import one_line_errors
 from vggt_sfm.training.photograph import photograph
 from vggt_sfm.training.scenes.draw import KINDS
-from vggt_sfm.training.textures import TextureBank, photographic_textures, procedural_textures
+from vggt_sfm.training.textures import (
+    TextureBank,
+    photographic_textures,
+    picture_files,
+    procedural_textures,
+)
 from vggt_sfm.training.views import Views, random_views
 
 _TEXTURES = 200
@@ -62,7 +67,7 @@ def main(
         found = (
             procedural_textures(_TEXTURES, rng)
             if textures is None
-            else photographic_textures(textures, _TEXTURES, rng)
+            else photographic_textures(picture_files(textures), _TEXTURES, rng)
         )
         pixels = contact_sheet(TextureBank(found), views, side, seed, photographed=photographed)
         Image.fromarray(pixels).save(sheet)

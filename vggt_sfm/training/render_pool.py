@@ -10,6 +10,7 @@ import torch
 
 from vggt_sfm._checks import UInt8
 from vggt_sfm._files import replacing
+from vggt_sfm.errors import InputError
 from vggt_sfm.models.choice import Device
 from vggt_sfm.models.device import select_device
 from vggt_sfm.training.commands import one_line_errors
@@ -17,6 +18,7 @@ from vggt_sfm.training.pool import render_shard, save_shard
 from vggt_sfm.training.textures import (
     TextureBank,
     photographic_textures,
+    picture_files,
     procedural_textures,
 )
 
@@ -31,15 +33,30 @@ TEST_SEED = 2_000_000
 
 
 def texture_sets(folder: Path | None, seed: int = 0) -> tuple[UInt8, UInt8]:
-    """Return the training and the held-out textures, each (T, 256, 256, 3)."""
+    """Return the training and the held-out textures, each (T, 256, 256, 3).
+
+    No picture of the folder gives textures to both.
+
+    Raises:
+        InputError: If no picture gives a texture.
+    """
     rng = np.random.default_rng(seed)
-    sets = [procedural_textures(PROCEDURAL, rng)]
+    held_out = round(VALIDATION_SHARE * PROCEDURAL)
+    procedural = procedural_textures(PROCEDURAL, rng)
+    sets = [procedural[held_out:]], [procedural[:held_out]]
     if folder is not None:
-        sets.append(photographic_textures(folder, PHOTOGRAPHIC, rng))
-    parts = [
-        (t[int(len(t) * VALIDATION_SHARE) :], t[: int(len(t) * VALIDATION_SHARE)]) for t in sets
-    ]
-    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        files = picture_files(folder)
+        if not files:
+            raise InputError(f"{folder}: no picture in it")
+        order = rng.permutation(len(files))
+        few = max(1, round(VALIDATION_SHARE * len(files)))
+        for chosen, mine, share in (
+            (order[few:], sets[0], 1 - VALIDATION_SHARE),
+            (order[:few], sets[1], VALIDATION_SHARE),
+        ):
+            count = round(share * PHOTOGRAPHIC)
+            mine.append(photographic_textures([files[n] for n in chosen], count, rng))
+    return np.concatenate(sets[0]), np.concatenate(sets[1])
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -99,11 +100,19 @@ class TextureBank:
         return self._texels[base + y * side + x].float()
 
 
-def photographic_textures(folder: Path, count: int, rng: np.random.Generator) -> UInt8:
-    """Cut random crops out of every readable picture below a folder.
+def picture_files(folder: Path) -> list[Path]:
+    """Return the files below a folder that may hold colours, sorted.
+
+    JPEG, PNG, WebP and Targa files; maps of games that are no pictures are left out by their names.
+    """
+    return sorted(p for p in folder.rglob("*") if _may_be_color(p))
+
+
+def photographic_textures(files: Sequence[Path], count: int, rng: np.random.Generator) -> UInt8:
+    """Cut random crops out of pictures.
 
     Args:
-        folder: Searched recursively for JPEG, PNG, WebP and Targa files.
+        files: Pictures.
         count: How many crops to return in all.
         rng: Source of the crops' places and scales.
 
@@ -114,7 +123,6 @@ def photographic_textures(folder: Path, count: int, rng: np.random.Generator) ->
     Raises:
         InputError: If no picture gives a texture.
     """
-    files = sorted(p for p in folder.rglob("*") if _may_be_color(p))
     crops: list[UInt8] = []
     per_file = max(1, -(-count // max(len(files), 1)))
     for file in files:
@@ -124,9 +132,9 @@ def photographic_textures(folder: Path, count: int, rng: np.random.Generator) ->
         for _ in range(per_file * (4 if min(image.size) >= _LARGE else 1)):
             crop = _random_crop(image, rng)
             if _has_content(crop):
-                crops.append(crop)
+                crops.append(_lit(crop, rng))
     if not crops:
-        raise InputError(f"{folder}: no picture in it can be used as a texture")
+        raise InputError(f"none of {len(files)} pictures can be used as a texture")
     rng.shuffle(crops)
     return np.stack(crops[:count])
 
@@ -165,8 +173,11 @@ def _random_crop(image: Image.Image, rng: np.random.Generator) -> UInt8:
     x = int(rng.integers(0, image.width - side + 1))
     y = int(rng.integers(0, image.height - side + 1))
     box = (x, y, x + side, y + side)
-    crop = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box=box))
-    # games keep their textures dark and light them up
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box=box))
+
+
+def _lit(crop: UInt8, rng: np.random.Generator) -> UInt8:
+    """Brighten what is dark: games keep their textures so, and light them up."""
     gain = rng.uniform(_LEAST_MEAN, 1.5 * _LEAST_MEAN) / max(float(crop.mean()), 1.0)
     return np.asarray((crop * max(1.0, gain)).clip(0, 255).astype(np.uint8))
 

@@ -24,7 +24,7 @@ from vggt_sfm.training.pairs import draw_pairs
 from vggt_sfm.training.plan import Plan
 from vggt_sfm.training.pool import Shard, load_shards, render_shard, save_shard
 from vggt_sfm.training.shards import ShardSource
-from vggt_sfm.training.textures import TextureBank, photographic_textures, procedural_textures
+from vggt_sfm.training.textures import TextureBank, procedural_textures
 
 SMALL = TinyConfig(stem=8, mid=8, coarse=16, deep=16, coarse_blocks=1, deep_blocks=1)
 
@@ -212,11 +212,3 @@ def test_simulated_matches_are_sparse_and_mostly_right() -> None:
         known = sparse[torch.isfinite(sparse)]
         if len(known):
             assert abs(float(known.median()) - np.log(3.0)) < 0.25
-
-
-def test_an_empty_texture_folder_and_one_of_rubbish_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no picture"):
-        photographic_textures(tmp_path, 5, np.random.default_rng(0))
-    (tmp_path / "broken.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match=str(tmp_path)):
-        photographic_textures(tmp_path, 5, np.random.default_rng(0))
