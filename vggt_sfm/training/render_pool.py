@@ -10,6 +10,7 @@ import torch
 
 from vggt_sfm._checks import UInt8
 from vggt_sfm.training.pool import render_shard, save_shard
+from vggt_sfm.training.seeds import FIRST_VALIDATION_SEED
 from vggt_sfm.training.textures import (
     TextureBank,
     photographic_textures,
@@ -33,10 +34,13 @@ def texture_sets(folder: Path | None, seed: int = 0) -> tuple[UInt8, UInt8]:
         if folder is None
         else [procedural, photographic_textures(folder, PHOTOGRAPHIC, rng)]
     )
-    parts = [
-        (t[int(len(t) * VALIDATION_SHARE) :], t[: int(len(t) * VALIDATION_SHARE)]) for t in sets
-    ]
-    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+    train = [textures[len(held_out(textures)) :] for textures in sets]
+    return np.concatenate(train), np.concatenate([held_out(textures) for textures in sets])
+
+
+def held_out(textures: UInt8) -> UInt8:
+    """Return those of (T, 256, 256, 3) textures that training must not see."""
+    return textures[: int(len(textures) * VALIDATION_SHARE)]
 
 
 @click.command()
@@ -55,7 +59,7 @@ def main(pool: Path, textures: Path | None, shards: int) -> None:
         np.savez(cached, train=train, held_out=held_out)
     with np.load(cached) as data:
         banks = {"train": TextureBank(data["train"]), "val": TextureBank(data["held_out"])}
-    jobs = [("val", 1_000_000)] + [("train", seed) for seed in range(shards)]
+    jobs = [("val", FIRST_VALIDATION_SEED)] + [("train", seed) for seed in range(shards)]
     for name, seed in jobs:
         path = pool / f"{name}-{seed:07d}.npz"
         if path.exists():
