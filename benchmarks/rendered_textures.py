@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import click
 import numpy as np
 
 from vggt_sfm._checks import UInt8
@@ -55,19 +52,3 @@ def held_out_textures(folder: Path | None, bank: Path | None) -> HeldOut:
     if folder is not None:
         return HeldOut(texture_sets(folder)[1])
     return HeldOut(procedural_textures(_PROCEDURAL, np.random.default_rng(FIRST_TEST_SEED)))
-
-
-def texture_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--textures`` and ``--texture-bank``."""
-    for name, kind in (
-        ("--texture-bank", click.Path(path_type=Path, exists=True, dir_okay=False)),
-        ("--textures", click.Path(path_type=Path, exists=True, file_okay=False)),
-    ):
-        command = click.option(name, type=kind, help=_HELP[name])(command)
-    return command
-
-
-_HELP = {
-    "--textures": "Folder of photographs; its held-out part is used.",
-    "--texture-bank": "Ready textures (.npz) instead; their held-out part is used.",
-}
