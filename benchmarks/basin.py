@@ -9,7 +9,7 @@ from typing import Any, Literal
 import click
 import numpy as np
 
-from vggt_sfm._chart import Series, line_chart
+from vggt_sfm._chart import Panel, Series, line_chart
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
 from vggt_sfm.benchmarks import markdown
 from vggt_sfm.benchmarks.disturbed import Errors
@@ -94,12 +94,15 @@ def chart(rows: list[dict[str, Any]]) -> str:
             )
             figures = ", ".join(f"{value:.0f} at {degrees}°" for degrees, value in points)
             words.append(f"{kind} errors, {which} of {mine[0]['seeds']} seeds: {figures}")
-    return line_chart(
-        series,
-        title="Accuracy after bundle adjustment by error of the prediction",
-        description="Exact AUC@5 in percent. " + ". ".join(words) + ".",
+    panel = Panel(
+        series=series,
         x_label="rotation error of the prediction, degrees",
         y_label="exact AUC@5 after adjustment, %",
         x_ticks=(0, 20, 40, 60, 80, 100, 120),
         y_ticks=(0, 25, 50, 75, 100),
+    )
+    return line_chart(
+        panel,
+        title="Accuracy after bundle adjustment by error of the prediction",
+        description="Exact AUC@5 in percent. " + ". ".join(words) + ".",
     )

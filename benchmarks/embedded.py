@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import cv2
-import torch
 
 from vggt_sfm.benchmarks.colmap_run import quiet
 from vggt_sfm.benchmarks.embedded_cost import run_cost
@@ -23,9 +21,9 @@ from vggt_sfm.benchmarks.embedded_feedforward import run_scenes, run_windows
 from vggt_sfm.benchmarks.embedded_matches import run_matches
 from vggt_sfm.benchmarks.embedded_pairs import run_pairs
 from vggt_sfm.benchmarks.embedded_parts import Measured, Plan
+from vggt_sfm.benchmarks.options import threads_option, use_threads, weights_option
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.images import file_sha256
-from vggt_sfm.models.records import EMBEDDED_WEIGHTS
 
 # cost comes first: a child begins with its parent's peak of memory as its own
 PARTS: dict[str, Callable[[Plan], Measured]] = {
@@ -49,22 +47,16 @@ def measure(part: str, plan: Plan) -> Measured:
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    default=EMBEDDED_WEIGHTS,
-)
+@weights_option
 @click.option("--only", type=click.Choice(list(PARTS)))
 @click.option("--fast", is_flag=True, help="Fewer windows and pairs; only windows and matches.")
-@click.option("--threads", type=click.IntRange(min=0), default=0, help="0: one a core.")
+@threads_option
 def main(
     data: Path, output: Path, weights: Path, only: str | None, fast: bool, threads: int
 ) -> None:
     """Measure and print tables; this run's figures go to OUTPUT/results.json."""
     quiet()
-    if threads:
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(threads)
+    use_threads(threads)
     output.mkdir(parents=True, exist_ok=True)
     plan = Plan(data=data.absolute(), weights=weights, output=output, fast=fast)
     figures: dict[str, Any] = {"weights": file_sha256(weights), "fast": fast}

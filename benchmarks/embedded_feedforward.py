@@ -24,7 +24,7 @@ from vggt_sfm.benchmarks.embedded_parts import (
 )
 from vggt_sfm.benchmarks.real_photos import THRESHOLDS, score, thresholds_cell
 from vggt_sfm.metrics.pose import auc_histogram, relative_pose_errors
-from vggt_sfm.scene import PixelMap
+from vggt_sfm.scene import PixelMap, Predictions
 
 WINDOWS_SET = "7scenes_a"
 SCENES = ("fountain-P11", "Herz-Jesus-P8")
@@ -78,14 +78,7 @@ def run_window(found: Photographs, start: int, weights: Path) -> Window:
     predictions = predict(mine.scene, predictor_of(weights))
     errors = relative_pose_errors(predictions.cam_from_world, mine.cam_from_world)
     focals = focal_lengths(mine.scene, predictions)
-    ratios = [
-        depth_ratios(depth, truth, pixel_map)
-        for s, (depth, pixel_map) in enumerate(
-            zip(predictions.depth, mine.scene.pixel_maps, strict=True)
-        )
-        if (truth := mine.depth(s)) is not None
-    ]
-    delta, abs_rel = depth_quality(np.concatenate(ratios)) if ratios else (np.nan, np.nan)
+    delta, abs_rel = predicted_depth_quality(mine, predictions)
     return Window(
         first=start,
         errors_deg=[round(float(error), 3) for error in errors.pose_deg],
@@ -94,6 +87,22 @@ def run_window(found: Photographs, start: int, weights: Path) -> Window:
         delta=round(delta, 2),
         abs_rel=round(abs_rel, 4),
     )
+
+
+def predicted_depth_quality(found: Photographs, predictions: Predictions) -> tuple[float, float]:
+    """Judge the depth maps of all photographs together, see :func:`depth_quality`.
+
+    Returns:
+        NaN where no depth is known.
+    """
+    ratios = [
+        depth_ratios(depth, truth, pixel_map)
+        for s, (depth, pixel_map) in enumerate(
+            zip(predictions.depth, found.scene.pixel_maps, strict=True)
+        )
+        if (truth := found.depth(s)) is not None
+    ]
+    return depth_quality(np.concatenate(ratios)) if ratios else (np.nan, np.nan)
 
 
 def depth_ratios(depth: Float32, truth: Float64, pixel_map: PixelMap) -> Float64:

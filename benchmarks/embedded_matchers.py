@@ -16,7 +16,7 @@ from vggt_sfm.io.images import read_upright
 from vggt_sfm.io.preprocess import network_images
 from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import Features as NetworkFeatures
-from vggt_sfm.scene import Frame, PixelMap
+from vggt_sfm.scene import Frame, Matches, PixelMap
 from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.features import Features, closer_look, extract_features
 from vggt_sfm.tracking.masks import no_mask
@@ -67,6 +67,25 @@ class ModelMatcher:
             batch = batch.contiguous(memory_format=torch.channels_last)
             self._seen[s] = self._model.backbone(batch)
         return self._seen[s]
+
+
+class PredictedMatcher:
+    """What the embedded model matched while it predicted a whole set."""
+
+    def __init__(self, matches: Matches, pixel_maps: Sequence[PixelMap]) -> None:
+        self._matches = matches
+        self._maps = pixel_maps
+        self._number = {(int(i), int(j)): p for p, (i, j) in enumerate(matches.pairs)}
+
+    def match(self, i: int, j: int) -> Found:
+        """Return the matches of two photographs, none if they were not compared."""
+        if (i, j) not in self._number:
+            return Found(np.empty((0, 4)), np.empty(0))
+        xy, confidence = self._matches.of_pair(self._number[i, j])
+        order = np.argsort(-confidence, kind="stable")
+        xy, confidence = xy[order].astype(np.float64), confidence[order].astype(np.float64)
+        sides = [self._maps[i].to_original(xy[:, :2]), self._maps[j].to_original(xy[:, 2:])]
+        return Found(np.concatenate(sides, axis=1), confidence)
 
 
 class SiftMatcher:

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import combinations
 
-from vggt_sfm.benchmarks.embedded_matchers import SIFT_LOOK, Found, ModelMatcher, SiftMatcher
+from vggt_sfm.benchmarks.embedded_matchers import (
+    SIFT_LOOK,
+    Found,
+    Matcher,
+    ModelMatcher,
+    SiftMatcher,
+)
 from vggt_sfm.benchmarks.embedded_matches_tables import correct_table, pose_table
 from vggt_sfm.benchmarks.embedded_parts import (
     Measured,
@@ -68,9 +74,20 @@ def match_pairs(
     name: str, found: Photographs, pairs: Sequence[tuple[int, int]], plan: Plan
 ) -> Iterator[MatchedPair]:
     """Match pairs of a set with both methods, each pair as if it were all there is."""
+    frames = found.scene.frames
+    model = ModelMatcher(plan.model(), frames, pair_maps(found.scene))
+    yield from judge_pairs(name, found, pairs, model, SiftMatcher(frames, plan.output / "sift"))
+
+
+def judge_pairs(
+    name: str,
+    found: Photographs,
+    pairs: Sequence[tuple[int, int]],
+    model: Matcher,
+    sift: Matcher,
+) -> Iterator[MatchedPair]:
+    """Judge the matches of two methods on pairs of a set."""
     maps = pair_maps(found.scene)
-    model = ModelMatcher(plan.model(), found.scene.frames, maps)
-    sift = SiftMatcher(found.scene.frames, plan.output / "sift")
     for i, j in pairs:
         views, their_maps = (found.view(i), found.view(j)), (maps[i], maps[j])
         by_sift = sift.match(i, j)

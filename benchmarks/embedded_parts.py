@@ -26,7 +26,7 @@ from vggt_sfm.pipelines.config import IngestConfig
 from vggt_sfm.pipelines.stages import run_ingest, run_predict
 from vggt_sfm.scene import Predictions, Scene
 
-_METRES = 1e-3  # a unit of the depth files
+METRES = 1e-3  # a unit of the depth files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class Photographs:
         if not path.is_file():
             return None
         with Image.open(path) as image:
-            return np.asarray(image, np.float64) * _METRES
+            return np.asarray(image, np.float64) * METRES
 
 
 def photographs(folder: Path, model: str = "") -> Photographs:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import curve_fit
 
-from vggt_sfm._chart import Series, line_chart
+from vggt_sfm._chart import Panel, Series, line_chart
 from vggt_sfm._checks import Float64
 from vggt_sfm.benchmarks import markdown
 from vggt_sfm.training.curves import round_ticks
@@ -125,10 +125,8 @@ def _chart(
     ahead = np.linspace(log.min(), log.max() + 1, 30)
     curve = [(float(x), float(law.at(10**x))) for x in ahead]
     series.append(Series(name="fit, to ten times", points=curve, color="second", dashed=True))
-    return line_chart(
-        series,
-        title=f"{name} over training compute",
-        description=description,
+    panel = Panel(
+        series=series,
         x_label="training compute, log10 of PFLOP",
         y_label=name,
         x_ticks=round_ticks(float(log.min()), float(log.max()) + 1),
@@ -136,3 +134,4 @@ def _chart(
             min(float(value.min()), curve[-1][1]), max(float(value.max()), curve[0][1])
         ),
     )
+    return line_chart(panel, title=f"{name} over training compute", description=description)

@@ -1,15 +1,16 @@
-"""A small line chart as SVG, readable on light and on dark pages."""
+"""Small line charts as SVG, readable on light and on dark pages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from xml.sax.saxutils import escape
 
 _WIDTH, _HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 20, 100
 _LEGEND_COLUMNS, _LEGEND_LINE = 2, 20
+_PANEL_WIDTH, _PANEL_HEIGHT, _PANEL_BOTTOM = 320, 220, 56
 # Two hues that people with any colour vision tell apart, on white and on near-black.
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
@@ -36,72 +37,125 @@ class Series:
     dashed: bool = False
 
 
-def line_chart(
-    series: Sequence[Series],
-    *,
-    title: str,
-    description: str,
-    x_label: str,
-    y_label: str,
-    x_ticks: Sequence[float],
-    y_ticks: Sequence[float],
-) -> str:
-    """Return the SVG text of a chart whose axes run from the first tick to the last.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One pair of axes, which run from their first tick to their last, and its lines."""
+
+    series: Sequence[Series]
+    """Drawn in this order."""
+    x_label: str
+    """With unit."""
+    y_label: str
+    """With unit."""
+    x_ticks: Sequence[float]
+    """Ascending."""
+    y_ticks: Sequence[float]
+    """Ascending."""
+
+
+class _Box(NamedTuple):
+    """Where the axes of a panel are, px."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def line_chart(panel: Panel, *, title: str, description: str) -> str:
+    """Return the SVG text of one panel.
 
     Args:
-        series: Lines, drawn in this order.
+        panel: The axes and lines.
         title: Short text alternative.
         description: What the chart shows, in words and with its figures.
-        x_label: With unit.
-        y_label: With unit.
-        x_ticks: Ascending.
-        y_ticks: Ascending.
     """
-    bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+    box = _Box(_LEFT, _TOP, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM)
+    parts = [*_head(_WIDTH, _HEIGHT, title, description), *_axes(panel, box)]
+    parts += [*_lines(panel, box), *_legend(panel.series, _WIDTH, _HEIGHT)]
+    return "\n".join([*parts, "</svg>"]) + "\n"
 
-    def x(value: float) -> float:
-        span = x_ticks[-1] - x_ticks[0]
-        return round(_LEFT + (value - x_ticks[0]) / span * (right - _LEFT), 1)
 
-    def y(value: float) -> float:
-        span = y_ticks[-1] - y_ticks[0]
-        return round(bottom - (value - y_ticks[0]) / span * (bottom - _TOP), 1)
+def small_multiples(panels: Sequence[Panel], *, columns: int, title: str, description: str) -> str:
+    """Return the SVG text of panels row by row, with one legend, that of the first panel.
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        f'width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-labelledby="title desc">',
+    Args:
+        panels: The axes and lines.
+        columns: Panels side by side.
+        title: Short text alternative.
+        description: What the chart shows, in words and with its figures.
+    """
+    rows = -(-len(panels) // columns)
+    width = columns * _PANEL_WIDTH
+    height = rows * _PANEL_HEIGHT + _LEGEND_LINE * 2
+    parts = _head(width, height, title, description)
+    for number, panel in enumerate(panels):
+        row, column = divmod(number, columns)
+        left, top = column * _PANEL_WIDTH, row * _PANEL_HEIGHT
+        right, bottom = left + _PANEL_WIDTH - _RIGHT, top + _PANEL_HEIGHT - _PANEL_BOTTOM
+        box = _Box(left + _LEFT, top + _TOP, right, bottom)
+        parts += [*_axes(panel, box), *_lines(panel, box)]
+    parts += _legend(panels[0].series, width, height)
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _head(width: int, height: int, title: str, description: str) -> list[str]:
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" role="img" aria-labelledby="title desc">',
         f'<title id="title">{escape(title)}</title>',
         f'<desc id="desc">{escape(description)}</desc>',
         f"<style>{_STYLE}</style>",
     ]
-    for tick in y_ticks:
-        parts.append(f'<path class="grid" d="M{_LEFT} {y(tick)}H{right}"/>')
-        parts.append(_text(_LEFT - 8, y(tick) + 4, f"{tick:g}", "end"))
-    for tick in x_ticks:
-        parts.append(f'<path class="axis" d="M{x(tick)} {bottom}v5"/>')
-        parts.append(_text(x(tick), bottom + 20, f"{tick:g}", "middle"))
-    parts.append(f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>')
-    parts.append(_text((_LEFT + right) / 2, bottom + 40, x_label, "middle"))
-    middle = (_TOP + bottom) / 2
-    parts.append(_text(16, middle, y_label, "middle", f' transform="rotate(-90 16 {middle})"'))
-    for each in series:
-        path = "L".join(f"{x(a)} {y(b)}" for a, b in each.points)
+
+
+def _x(panel: Panel, box: _Box, value: float) -> float:
+    span = panel.x_ticks[-1] - panel.x_ticks[0]
+    return round(box.left + (value - panel.x_ticks[0]) / span * (box.right - box.left), 1)
+
+
+def _y(panel: Panel, box: _Box, value: float) -> float:
+    span = panel.y_ticks[-1] - panel.y_ticks[0]
+    return round(box.bottom - (value - panel.y_ticks[0]) / span * (box.bottom - box.top), 1)
+
+
+def _axes(panel: Panel, box: _Box) -> list[str]:
+    parts = []
+    for tick in panel.y_ticks:
+        y = _y(panel, box, tick)
+        parts.append(f'<path class="grid" d="M{box.left} {y}H{box.right}"/>')
+        parts.append(_text(box.left - 8, y + 4, f"{tick:g}", "end"))
+    for tick in panel.x_ticks:
+        x = _x(panel, box, tick)
+        parts.append(f'<path class="axis" d="M{x} {box.bottom}v5"/>')
+        parts.append(_text(x, box.bottom + 20, f"{tick:g}", "middle"))
+    parts.append(f'<path class="axis" d="M{box.left} {box.top}V{box.bottom}H{box.right}"/>')
+    center = (box.left + box.right) / 2
+    parts.append(_text(center, box.bottom + 40, panel.x_label, "middle"))
+    middle, aside = (box.top + box.bottom) / 2, box.left - _LEFT + 16
+    turn = f' transform="rotate(-90 {aside:g} {middle:g})"'
+    return [*parts, _text(aside, middle, panel.y_label, "middle", turn)]
+
+
+def _lines(panel: Panel, box: _Box) -> list[str]:
+    parts = []
+    for each in panel.series:
+        places = [(_x(panel, box, a), _y(panel, box, b)) for a, b in each.points]
+        path = "L".join(f"{x} {y}" for x, y in places)
         parts.append(f'<path class="line {each.color}"{_dash(each)} d="M{path}"/>')
         parts += [
-            f'<circle class="dot {each.color}" cx="{x(a)}" cy="{y(b)}" r="2.5"/>'
-            for a, b in each.points
+            f'<circle class="dot {each.color}" cx="{x}" cy="{y}" r="2.5"/>' for x, y in places
         ]
-    parts += _legend(series)
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return parts
 
 
-def _legend(series: Sequence[Series]) -> list[str]:
+def _legend(series: Sequence[Series], width: int, height: int) -> list[str]:
     lines = -(-len(series) // _LEGEND_COLUMNS)
     parts = []
     for number, each in enumerate(series):
         column, line = divmod(number, lines)
-        left = _LEFT + column * (_WIDTH - _LEFT - _RIGHT) // _LEGEND_COLUMNS
-        y = _HEIGHT - 14 - (lines - 1 - line) * _LEGEND_LINE
+        left = _LEFT + column * (width - _LEFT - _RIGHT) // _LEGEND_COLUMNS
+        y = height - 14 - (lines - 1 - line) * _LEGEND_LINE
         parts.append(f'<path class="line {each.color}"{_dash(each)} d="M{left} {y - 4}h24"/>')
         parts.append(_text(left + 30, y, each.name, "start"))
     return parts

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vggt_sfm._chart import Series, line_chart
+from vggt_sfm._chart import Panel, Series, line_chart
 from vggt_sfm._files import replacing
 
 LOG_NAME = "log.jsonl"
@@ -73,14 +73,17 @@ def curve(name: str, points: Sequence[tuple[float, float]]) -> str:
     groups = np.array_split(np.asarray(points, np.float64), min(len(points), _MOST_POINTS))
     means = [tuple(group.mean(axis=0)) for group in groups]
     xs, ys = zip(*means, strict=True)
-    return line_chart(
-        [Series(name=name, points=means, color="first")],
-        title=f"{name} over training steps",
-        description=f"{name} goes from {ys[0]:.4g} to {ys[-1]:.4g} in {points[-1][0]:.0f} steps.",
+    panel = Panel(
+        series=[Series(name=name, points=means, color="first")],
         x_label="step",
         y_label=name,
         x_ticks=round_ticks(min(xs), max(xs)),
         y_ticks=round_ticks(min(ys), max(ys)),
+    )
+    return line_chart(
+        panel,
+        title=f"{name} over training steps",
+        description=f"{name} goes from {ys[0]:.4g} to {ys[-1]:.4g} in {points[-1][0]:.0f} steps.",
     )
 
 

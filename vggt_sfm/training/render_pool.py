@@ -15,6 +15,7 @@ from vggt_sfm.models.choice import Device
 from vggt_sfm.models.device import select_device
 from vggt_sfm.training.commands import one_line_errors
 from vggt_sfm.training.pool import render_shard, save_shard
+from vggt_sfm.training.seeds import FIRST_VALIDATION_SEED
 from vggt_sfm.training.textures import (
     TextureBank,
     photographic_textures,
@@ -28,8 +29,6 @@ SIDE = 256
 PHOTOGRAPHIC = 2600
 PROCEDURAL = 400
 VALIDATION_SHARE = 0.12
-VALIDATION_SEED = 1_000_000  # training seeds are below, those of the rendered test set above
-TEST_SEED = 2_000_000
 
 
 def texture_sets(folder: Path | None, seed: int = 0) -> tuple[UInt8, UInt8]:
@@ -99,7 +98,7 @@ def render_pool(pool: Path, textures: Path | None, shards: int, device: torch.de
             "train": TextureBank(data["train"], device),
             "val": TextureBank(data["held_out"], device),
         }
-    jobs = [("val", VALIDATION_SEED)] + [("train", seed) for seed in range(shards)]
+    jobs = [("val", FIRST_VALIDATION_SEED)] + [("train", seed) for seed in range(shards)]
     for name, seed in jobs:
         path = pool / f"{name}-{seed:07d}.npz"
         if path.exists():

@@ -83,10 +83,33 @@ def _choose(
     batch: SceneBatch, cameras: Cameras, views: int, side: int
 ) -> tuple[list[int] | None, Float64]:
     """Rows of cameras that see something and each other, and their overlap."""
+    usable, overlap = survey(batch, cameras, side, side)
+    if len(usable) < views:
+        return None, overlap
+    kept = _connected(overlap, usable, views)
+    return kept, overlap if kept is None else overlap[np.ix_(kept, kept)]
+
+
+def survey(
+    batch: SceneBatch, cameras: Cameras, height: int, width: int
+) -> tuple[list[int], Float64]:
+    """Find out from small renders what cameras see.
+
+    Args:
+        batch: One scene.
+        cameras: V cameras.
+        height: Of their images, px.
+        width: Of their images, px.
+
+    Returns:
+        Rows of the cameras that see enough from far enough, and the (V, V) overlap of all.
+    """
     device = batch.center.device
-    K = cameras.intrinsics * np.array([_PROBE / side, _PROBE / side, 1.0])[:, None]
-    poses = _floats(cameras.cam_from_world, device)
-    depth = render_depth(batch, poses, _floats(K, device), _PROBE, _PROBE)[0]
+    scale = _PROBE / width
+    small = round(height * scale)
+    K = cameras.intrinsics * np.array([scale, small / height, 1.0])[:, None]
+    poses, K_small = _floats(cameras.cam_from_world, device), _floats(K, device)
+    depth = render_depth(batch, poses, K_small, small, _PROBE)[0]
     seen = depth.flatten(1)
     known = seen > 0
     median = torch.where(known, seen, torch.nan).nanmedian(1).values.nan_to_num(0)
@@ -95,14 +118,8 @@ def _choose(
         & (median > _LEAST_MEDIAN_DEPTH)
         & ((known & (seen < _VERY_NEAR)).float().mean(1) < _MOST_VERY_NEAR)
     )
-    overlap = overlaps(
-        Geometry(depth=depth, cam_from_world=poses[0], intrinsics=_floats(K, device)[0])
-    )
-    usable = good.nonzero()[:, 0].tolist()
-    if len(usable) < views:
-        return None, overlap
-    kept = _connected(overlap, usable, views)
-    return kept, overlap if kept is None else overlap[np.ix_(kept, kept)]
+    overlap = overlaps(Geometry(depth=depth, cam_from_world=poses[0], intrinsics=K_small[0]))
+    return good.nonzero()[:, 0].tolist(), overlap
 
 
 def _connected(overlap: Float64, usable: list[int], views: int) -> list[int] | None:
