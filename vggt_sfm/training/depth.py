@@ -16,6 +16,8 @@ _CELL = COARSE * DEPTH_SCALE  # px per value of sparse depth
 _FINE_STRIDE = _CELL // CELLS  # px per value of completed depth
 _MOST_TEXTURE_WEIGHT = 2.0  # standard deviations of the random field
 _GROSS_SHARE = 0.04  # of matches whose depth is anything
+_DRIFT, _LOST_DRIFT = 0.05, 0.4  # of the logarithms of the views' scales
+_LOST_SHARE = 0.15  # of scenes
 
 
 def draw_scene(
@@ -78,10 +80,12 @@ def simulate_matches(
     level = torch.stack([f.quantile(1 - s) for f, s in zip(field.flatten(1), share, strict=True)])
     known = (field > level[:, None, None]) & (cells > 0)
     noise = tensor(rng.standard_normal(shape))
-    gross = tensor(rng.random(shape) < _GROSS_SHARE)
+    lost = rng.random() < _LOST_SHARE  # its cameras are wrong, and so is most of its depth
+    gross_share = rng.uniform(0.1, 0.8) if lost else _GROSS_SHARE
+    gross = tensor(rng.random(shape) < gross_share)
     noise = noise * float(np.exp(rng.uniform(np.log(0.005), np.log(0.1)))) + gross * noise * 0.8
     # each view's scale is a little off, as joined baselines are
-    drift = tensor(rng.normal(0, 0.05, (len(depth), 1, 1)))
+    drift = tensor(rng.normal(0, _LOST_DRIFT if lost else _DRIFT, (len(depth), 1, 1)))
     return torch.where(known, log_depth + noise + drift, torch.nan)
 
 

@@ -12,9 +12,10 @@ from vggt_sfm._checks import Bool, Float32, Float64
 MIN_MATCHES = 12
 _UNIT_PX = 1.5  # what a threshold becomes in the pixels that OpenCV expects
 _THRESHOLD_PX = 2.0  # of matches that are kept
+_DECIDING = 300  # matches, the most confident, between which poses are decided
 _SHARP_THRESHOLD_PX = 0.3  # of those that decide between poses; half or twice as much are worse
 _CONFIDENCE = 0.9999
-_MAX_ITERATIONS = 4000
+_MAX_ITERATIONS = 2000
 _FARTHEST = 50.0  # baselines; beyond, matches say nothing about the direction
 
 
@@ -72,7 +73,7 @@ def relative_pose(
         i: First frame.
         j: Second frame.
         xy: (n, 4) matches, network px.
-        confidence: (n,) of each match.
+        confidence: (n,) of each match, descending.
         K_i: (3, 3) intrinsics of the first frame, px.
         K_j: (3, 3) of the second.
 
@@ -85,8 +86,8 @@ def relative_pose(
     focal = (K_i[0, 0] + K_j[0, 0]) / 2
     try:
         E, _ = cv2.findEssentialMat(
-            rays_i,
-            rays_j,
+            rays_i[:_DECIDING],
+            rays_j[:_DECIDING],
             np.eye(3),
             cv2.USAC_MAGSAC,
             _CONFIDENCE,
