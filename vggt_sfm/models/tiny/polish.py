@@ -12,7 +12,7 @@ from vggt_sfm._checks import Bool, Float64, Int64
 from vggt_sfm.models.tiny.relative import Edge, normalized, ray_angles_deg
 
 _ROUNDS = 8
-_SCALE_PX = 0.15  # where the influence of a match begins to fall: most are far better than the worst
+_SCALE_PX = 0.15  # where the influence of a match begins to fall: most are far better
 _POSE = 5  # parameters of a relative pose: rotation, direction on the sphere
 _STEP = 1e-6
 _MAX_LOG_STEP = 0.2
