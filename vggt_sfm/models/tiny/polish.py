@@ -9,15 +9,16 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from vggt_sfm._checks import Bool, Float64, Int64
-from vggt_sfm.models.tiny.relative import Edge, normalized, ray_angles_deg
+from vggt_sfm.models.tiny.relative import Edge, homogeneous, normalized, ray_angles_deg, skew
 
 _ROUNDS = 8
-_SCALE_PX = 0.15  # where the influence of a match begins to fall: most are far better
+SCALE_PX = 0.15  # where the influence of a match begins to fall: most are far better
 _POSE = 5  # parameters of a relative pose: rotation, direction on the sphere
 _STEP = 1e-6
 _MAX_LOG_STEP = 0.2
 _LEAST_FRAMES = 3
 _LOG_SPREAD = 0.05  # how far the first estimates of focal lengths may be off
+_FIXED = 1e16  # weight of the focal lengths that stay
 _MOST_LOG_CHANGE = 0.2  # beyond, the first estimate is more to be trusted
 
 
@@ -61,7 +62,7 @@ def _gauss_newton(
     edges = list(edges)
     log_focal, intrinsics = np.zeros(len(free)), begun
     for _ in range(_ROUNDS if edges else 0):
-        normal = np.diag(np.where(free, _LOG_SPREAD**-2, 1e12))
+        normal = np.diag(np.where(free, _LOG_SPREAD**-2, _FIXED))
         right = -log_focal * np.diag(normal)
         systems = []
         for e in edges:
@@ -96,12 +97,12 @@ def _normal_equations(edge: Edge, intrinsics: Float64) -> tuple[Float64, Float64
     """(7, 7) and (7,) in pose and both log focal lengths; residuals in units of their scale."""
     x = normalized(edge.xy[:, :2], intrinsics[edge.i])
     y = normalized(edge.xy[:, 2:], intrinsics[edge.j])
-    focal = intrinsics[[edge.i, edge.j], 0, 0] / _SCALE_PX
-    E = _skew(edge.direction) @ edge.rotation
+    focal = intrinsics[[edge.i, edge.j], 0, 0] / SCALE_PX
+    E = skew(edge.direction) @ edge.rotation
     residual, slope = _sampson(x, y, E, focal)
-    turns = [_skew(edge.direction) @ _skew(axis) @ edge.rotation for axis in np.eye(3)]
-    shifts = [_skew(side) @ edge.rotation for side in _sides(edge.direction)]
-    products = _homogeneous(y)[:, :, None] * _homogeneous(x)[:, None, :]  # of y' E x
+    turns = [skew(edge.direction) @ skew(axis) @ edge.rotation for axis in np.eye(3)]
+    shifts = [skew(side) @ edge.rotation for side in _sides(edge.direction)]
+    products = homogeneous(y)[:, :, None] * homogeneous(x)[:, None, :]  # of y' E x
     # the slope of a residual changes too little with the pose to matter
     pose = products.reshape(-1, 9) @ np.reshape([*turns, *shifts], (_POSE, 9)).T * slope[:, None]
     grow = np.exp(_STEP)
@@ -122,18 +123,9 @@ def _moved(edge: Edge, change: Float64) -> tuple[Float64, Float64]:
 
 def _sides(t: Float64) -> Float64:
     """(2, 3) unit vectors at right angles to a unit vector and to each other."""
-    side = _skew(t)[np.argmin(np.abs(t))]
+    side = skew(t)[np.argmin(np.abs(t))]
     side = side / np.linalg.norm(side)
-    return np.stack([side, _skew(t) @ side])
-
-
-def _skew(v: Float64) -> Float64:
-    """The matrix of the cross product with a (3,) vector."""
-    return np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-
-
-def _homogeneous(rays: Float64) -> Float64:
-    return np.concatenate([rays, np.ones((len(rays), 1))], axis=1)
+    return np.stack([side, skew(t) @ side])
 
 
 def _sampson(x: Float64, y: Float64, E: Float64, focal: Float64) -> tuple[Float64, Float64]:

@@ -129,11 +129,15 @@ def sampson_distances(E: Float64, rays_i: Float64, rays_j: Float64) -> Float64:
 
     Source: Hartley and Zisserman, "Multiple View Geometry", eq. 11.9.
     """
-    a, b = _homogeneous(rays_i), _homogeneous(rays_j)
-    lines_j, lines_i = a @ E.T, b @ E
-    algebraic = np.abs((b * lines_j).sum(1))
-    norm = np.sqrt((lines_j[:, :2] ** 2).sum(1) + (lines_i[:, :2] ** 2).sum(1))
-    return np.asarray(algebraic / np.maximum(norm, 1e-12))
+    algebraic = np.abs((homogeneous(rays_j) * (homogeneous(rays_i) @ E.T)).sum(1))
+    return np.asarray(algebraic / epipolar_norms(E, rays_i, rays_j))
+
+
+def epipolar_norms(E: Float64, rays_i: Float64, rays_j: Float64) -> Float64:
+    """Divisors (n,) that make algebraic errors of matched rays Sampson distances."""
+    lines_j, lines_i = homogeneous(rays_i) @ E.T, homogeneous(rays_j) @ E
+    square = (lines_j[:, :2] ** 2).sum(1) + (lines_i[:, :2] ** 2).sum(1)
+    return np.asarray(np.sqrt(np.maximum(square, 1e-24)))
 
 
 def _decompose(E: Float64, rays_i: Float64, rays_j: Float64) -> tuple[Float64, Float64, Bool]:
@@ -160,8 +164,8 @@ def normalized(xy: Float64 | Float32, K: Float64) -> Float64:
 
 def ray_angles_deg(rays_i: Float64, rays_j: Float64, R: Float64) -> Float64:
     """Angles between (n, 2) rays of two cameras, (n,) degrees; 0 means infinitely far."""
-    a = _homogeneous(rays_i) @ R.T
-    b = _homogeneous(rays_j)
+    a = homogeneous(rays_i) @ R.T
+    b = homogeneous(rays_j)
     sine = np.linalg.norm(np.cross(a, b), axis=1)
     return np.asarray(np.rad2deg(np.arctan2(sine, np.sum(a * b, axis=1))))
 
@@ -182,12 +186,19 @@ def two_view_depths(
 
     Source: least squares of ``z_i R x_i + t = z_j x_j`` in the two depths.
     """
-    a, b = _homogeneous(rays_i) @ R.T, _homogeneous(rays_j)
+    a, b = homogeneous(rays_i) @ R.T, homogeneous(rays_j)
     aa, bb, ab = (a * a).sum(1), (b * b).sum(1), (a * b).sum(1)
     at, bt = a @ t, b @ t
     determinant = np.maximum(aa * bb - ab * ab, 1e-12)
     return (ab * bt - bb * at) / determinant, (aa * bt - ab * at) / determinant
 
 
-def _homogeneous(rays: Float64) -> Float64:
+def homogeneous(rays: Float64) -> Float64:
+    """(n, 2) image coordinates at unit focal length to (n, 3) rays."""
     return np.concatenate([rays, np.ones((len(rays), 1))], axis=1)
+
+
+def skew(v: Float64) -> Float64:
+    """The (3, 3) matrix that takes the cross product of a vector with another."""
+    x, y, z = v
+    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from vggt_sfm._checks import Float32, Float64
+from vggt_sfm.models.tiny.directions import redirected
 from vggt_sfm.models.tiny.focal import EpipolarPair, focal_ratios
 from vggt_sfm.models.tiny.joining import (
     average_rotations,
@@ -63,6 +64,7 @@ def solve_cameras(matches: Matches, scene: Scene, similarity: Float32) -> Soluti
     known = np.array([frame.focal_prior_px is not None for frame in scene.frames])
     edges, intrinsics = polish(edges, intrinsics, _cameras(scene), known)
     edges, rotations = _consistent_rotations(edges, frames)
+    edges = redirected(edges, rotations, intrinsics)
     scales = edge_scales(_depths_by_frame(edges, intrinsics, frames), len(edges))
     edges, scales, measured = _reaching_edges(edges, scales)
     reached = main_component(edges, frames).tolist()

@@ -1,0 +1,73 @@
+"""Directions of pairs from rotations that are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from vggt_sfm.geometry.cameras import project
+from vggt_sfm.models.tiny.directions import redirected
+from vggt_sfm.models.tiny.polish import polish
+from vggt_sfm.models.tiny.relative import Edge, relative_pose
+from vggt_sfm.training.scenes.cameras import look_at
+
+K = np.tile(np.array([[420.0, 0, 224], [0, 420.0, 168], [0, 0, 1]]), (4, 1, 1))
+RNG = np.random.default_rng(2)
+POSES = np.stack(
+    [
+        look_at(np.array([4 * np.sin(a), RNG.uniform(-0.5, 0.5), -4 * np.cos(a)]), np.zeros(3), 3.0)
+        for a in np.deg2rad(17 * np.arange(4))
+    ]
+)
+
+
+def true_direction(i: int, j: int) -> np.ndarray:
+    R = POSES[j, :, :3] @ POSES[i, :, :3].T
+    t = POSES[j, :, 3] - R @ POSES[i, :, 3]
+    return np.asarray(t / np.linalg.norm(t))
+
+
+def edges_with_outliers() -> list[Edge]:
+    world = RNG.uniform(-1.2, 1.2, (200, 3))
+    seen = [project(world, pose, K[s])[0] for s, pose in enumerate(POSES)]
+    edges = []
+    for i, j in ((0, 1), (1, 2), (0, 3)):
+        xy = np.concatenate([seen[i], seen[j]], 1) + RNG.normal(0, 0.2, (200, 4))
+        edge = relative_pose(i, j, xy.astype(np.float32), np.ones(200, np.float32), K[i], K[j])
+        assert edge is not None
+        spoiled = edge.xy.copy()
+        spoiled[::5, 2:] += RNG.normal(0, 1.5, spoiled[::5, 2:].shape)
+        edges.append(replace(edge, xy=spoiled))
+    return edges
+
+
+def angle_deg(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.rad2deg(np.arccos(np.clip(a @ b, -1, 1))))
+
+
+def test_with_true_rotations_directions_become_true_and_keep_their_side() -> None:
+    off = np.array([0.25, -0.2, 0.15])
+    edges = [
+        replace(e, direction=(e.direction + off) / np.linalg.norm(e.direction + off))
+        for e in edges_with_outliers()
+    ]
+    for before, after in zip(edges, redirected(edges, POSES[:, :, :3], K), strict=True):
+        truth = true_direction(after.i, after.j)
+        assert angle_deg(before.direction, truth) > 5
+        assert angle_deg(after.direction, truth) < 0.3
+        np.testing.assert_allclose(
+            after.rotation, POSES[after.j, :, :3] @ POSES[after.i, :, :3].T, atol=1e-12
+        )
+
+
+def test_a_focal_length_that_would_run_away_keeps_its_first_estimate() -> None:
+    """Noise among thousands of matches of a camera that hardly moves agrees on nonsense."""
+    wrong = K.copy()
+    wrong[:, [0, 1], [0, 1]] *= 1.5
+    _, refined = polish(edges_with_outliers(), wrong, [0] * 4, np.zeros(4, bool))
+    np.testing.assert_allclose(refined, wrong, rtol=1e-4)
+    near = K.copy()
+    near[:, [0, 1], [0, 1]] *= 1.08
+    _, refined = polish(edges_with_outliers(), near, [0] * 4, np.zeros(4, bool))
+    np.testing.assert_allclose(refined[:, 0, 0], 420, rtol=0.03)
