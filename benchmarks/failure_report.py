@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from vggt_sfm._chart import Panel, Series, small_multiples
 from vggt_sfm.benchmarks import markdown
-from vggt_sfm.benchmarks.chart import Panel, Series, small_multiples
 from vggt_sfm.benchmarks.failure_axes import Axis, cases_of
 from vggt_sfm.benchmarks.failure_run import Errors, Result
 from vggt_sfm.metrics.pose import auc_exact

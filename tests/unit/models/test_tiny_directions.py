@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from vggt_sfm.geometry.cameras import project
 from vggt_sfm.models.tiny.directions import redirected
@@ -61,13 +62,15 @@ def test_with_true_rotations_directions_become_true_and_keep_their_side() -> Non
         )
 
 
-def test_a_focal_length_that_would_run_away_keeps_its_first_estimate() -> None:
-    """Noise among thousands of matches of a camera that hardly moves agrees on nonsense."""
-    wrong = K.copy()
-    wrong[:, [0, 1], [0, 1]] *= 1.5
-    _, refined = polish(edges_with_outliers(), wrong, [0] * 4, np.zeros(4, bool))
-    np.testing.assert_allclose(refined, wrong, rtol=1e-4)
-    near = K.copy()
-    near[:, [0, 1], [0, 1]] *= 1.08
-    _, refined = polish(edges_with_outliers(), near, [0] * 4, np.zeros(4, bool))
-    np.testing.assert_allclose(refined[:, 0, 0], 420, rtol=0.03)
+def test_a_focal_length_that_would_run_away_keeps_its_first_estimate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here it would run to the truth; where the camera hardly moves, it runs anywhere."""
+    monkeypatch.setattr("vggt_sfm.models.tiny.polish.SCALE_PX", 2.0)
+    edges = edges_with_outliers()
+    begun = K.copy()
+    begun[:, [0, 1], [0, 1]] *= 1.1
+    for limit, expected in ((0.02, 420 * 1.1), (0.2, 420)):
+        monkeypatch.setattr("vggt_sfm.models.tiny.polish._MOST_LOG_CHANGE", limit)
+        _, refined = polish(edges, begun, [0] * 4, np.zeros(4, bool))
+        np.testing.assert_allclose(refined[:, 0, 0], expected, rtol=0.02)
