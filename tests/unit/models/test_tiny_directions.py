@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -15,9 +16,14 @@ from vggt_sfm.training.scenes.cameras import look_at
 
 K = np.tile(np.array([[420.0, 0, 224], [0, 420.0, 168], [0, 0, 1]]), (4, 1, 1))
 RNG = np.random.default_rng(2)
+# no common point in the middle of all views: the focal length would be anything
 POSES = np.stack(
     [
-        look_at(np.array([4 * np.sin(a), RNG.uniform(-0.5, 0.5), -4 * np.cos(a)]), np.zeros(3), 3.0)
+        look_at(
+            np.array([4 * np.sin(a), RNG.uniform(-0.6, 0.6), -4 * np.cos(a)]),
+            RNG.normal(0, 0.7, 3),
+            RNG.normal(0, 20),
+        )
         for a in np.deg2rad(17 * np.arange(4))
     ]
 )
@@ -33,7 +39,7 @@ def edges_with_outliers() -> list[Edge]:
     world = RNG.uniform(-1.2, 1.2, (200, 3))
     seen = [project(world, pose, K[s])[0] for s, pose in enumerate(POSES)]
     edges = []
-    for i, j in ((0, 1), (1, 2), (0, 3)):
+    for i, j in combinations(range(4), 2):
         xy = np.concatenate([seen[i], seen[j]], 1) + RNG.normal(0, 0.2, (200, 4))
         edge = relative_pose(i, j, xy.astype(np.float32), np.ones(200, np.float32), K[i], K[j])
         assert edge is not None
