@@ -83,9 +83,9 @@ class PredictedMatcher:
             return Found(np.empty((0, 4)), np.empty(0))
         xy, confidence = self._matches.of_pair(self._number[i, j])
         order = np.argsort(-confidence, kind="stable")
-        xy, confidence = xy[order].astype(np.float64), confidence[order].astype(np.float64)
-        sides = [self._maps[i].to_original(xy[:, :2]), self._maps[j].to_original(xy[:, 2:])]
-        return Found(np.concatenate(sides, axis=1), confidence)
+        points: Float64 = xy[order].astype(np.float64)
+        sides = [self._maps[i].to_original(points[:, :2]), self._maps[j].to_original(points[:, 2:])]
+        return Found(np.concatenate(sides, axis=1), confidence[order].astype(np.float64))
 
 
 class SiftMatcher:

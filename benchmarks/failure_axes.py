@@ -53,7 +53,7 @@ class Axis:
         """Return the easy setup with each of the values."""
         whole = {f.name for f in fields(Setup) if f.type == "int"}
         cast = int if self.field in whole else float
-        return [replace(Setup(), **{self.field: cast(value)}) for value in self.values]
+        return [replace(Setup(), **{self.field: cast(value)}) for value in self.values]  # type: ignore[arg-type]
 
     @property
     def label(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import curve_fit
 
 from vggt_sfm._chart import Panel, Series, line_chart
-from vggt_sfm._checks import Float64
+from vggt_sfm._checks import Float64, Int64
 from vggt_sfm.benchmarks import markdown
 from vggt_sfm.training.curves import round_ticks
 
@@ -35,12 +35,12 @@ class PowerLaw:
         return np.asarray(self.floor + self.scale * np.asarray(pflop) ** -self.exponent)
 
 
-def best_so_far(pflop: Float64, value: Float64) -> np.ndarray:
+def best_so_far(pflop: Float64, value: Float64) -> Int64:
     """Rows whose value is below all that took no more compute, by ascending compute."""
     order = np.argsort(pflop, kind="stable")
     lowest = np.minimum.accumulate(value[order])
     first = np.concatenate([[True], lowest[1:] < lowest[:-1]])
-    return order[first]
+    return np.asarray(order[first], np.int64)
 
 
 def fit(pflop: Float64, value: Float64) -> PowerLaw:
@@ -120,8 +120,14 @@ def _chart(
         rows = [n for n, p in enumerate(points) if p.size == size]
         line = [(float(log[n]), float(value[n])) for n in rows]
         # two colours, and one of them broken, tell three sizes apart
-        color = "first" if number < 2 else "second"
-        series.append(Series(name=size, points=line, color=color, dashed=number == 1))
+        series.append(
+            Series(
+                name=size,
+                points=line,
+                color="first" if number < 2 else "second",
+                dashed=number == 1,
+            )
+        )
     ahead = np.linspace(log.min(), log.max() + 1, 30)
     curve = [(float(x), float(law.at(10**x))) for x in ahead]
     series.append(Series(name="fit, to ten times", points=curve, color="second", dashed=True))

@@ -10,7 +10,7 @@ import torch
 from vggt_sfm.models.tiny.context import PairContext
 from vggt_sfm.models.tiny.network import Features, TinyBackbone
 from vggt_sfm.training.loop import Loss, Objective
-from vggt_sfm.training.matching import coarse_loss, describe, warped_cells
+from vggt_sfm.training.matching import coarse_loss, describe, pairwise, warped_cells
 from vggt_sfm.training.pairs import PairBatch, draw_pairs
 from vggt_sfm.training.pool import Shard
 
@@ -35,8 +35,8 @@ def context_loss(
     with torch.no_grad():
         alone = coarse_loss(
             backbone.log_temperature,
-            features.coarse.unflatten(0, (-1, 2)),
-            features.matchable.unflatten(0, (-1, 2)),
+            pairwise(features.coarse),
+            pairwise(features.matchable),
             warped,
         )
     return told, alone.item()

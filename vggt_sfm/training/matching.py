@@ -37,7 +37,7 @@ def matching_loss(model: TinyBackbone, batch: PairBatch, *, fine_points: int = 9
     features = describe(model, batch.image.flatten(0, 1))
     warped = warped_cells(batch)
     coarse = coarse_loss(
-        model.log_temperature, _pairs(features.coarse), _pairs(features.matchable), warped
+        model.log_temperature, pairwise(features.coarse), pairwise(features.matchable), warped
     )
     centers = warped.centers
     fine_terms, errors = [], []
@@ -112,7 +112,7 @@ def describe(model: TinyBackbone, images: torch.Tensor) -> Features:
     )
 
 
-def _pairs(x: torch.Tensor) -> torch.Tensor:
+def pairwise(x: torch.Tensor) -> torch.Tensor:
     """(2B, …) to (B, 2, …)."""
     return x.reshape(-1, 2, *x.shape[1:])
 
@@ -154,7 +154,7 @@ def _fine_terms(
     shift = torch.randint(-1, 2, start.shape, device=start.device)
     shift = shift * (torch.rand(len(start), 1, device=start.device) < 0.35)
     start = start + COARSE * shift
-    fine = _pairs(features.fine)
+    fine = pairwise(features.fine)
     logits, base = fine_logits(
         fine[:, source], fine[:, 1 - source], pair, centers[pair, cell], start
     )

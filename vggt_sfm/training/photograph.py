@@ -104,6 +104,8 @@ def jpeg(image: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
 def _cosines(device: torch.device) -> torch.Tensor:
     """The orthonormal (8, 8) matrix of the discrete cosine transform."""
     n = torch.arange(_BLOCK, dtype=torch.float32, device=device)
-    basis = torch.cos(torch.pi / _BLOCK * (n + 0.5) * n[:, None]) * (2 / _BLOCK) ** 0.5
+    basis: torch.Tensor = (
+        torch.cos(torch.pi / _BLOCK * (n + 0.5) * n[:, None]) * (2 / _BLOCK) ** 0.5
+    )
     basis[0] /= 2**0.5
     return basis

@@ -55,7 +55,7 @@ class CrossBlock(nn.Module):
 
 def _heads(x: Tensor) -> Tensor:
     """(…, P, width) to (…, heads, P, width / heads)."""
-    return x.unflatten(-1, (_HEADS, -1)).transpose(-2, -3)
+    return x.view(*x.shape[:-1], _HEADS, -1).transpose(-2, -3)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
