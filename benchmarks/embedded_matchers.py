@@ -55,9 +55,8 @@ class ModelMatcher:
     def match(self, i: int, j: int) -> Found:
         """Match two photographs."""
         xy, confidence = match_pair(self._model.backbone, self._see(i), self._see(j), most=MOST)
-        points = xy.cpu().numpy().astype(np.float64)
-        sides = [self._maps[i].to_original(points[:, :2]), self._maps[j].to_original(points[:, 2:])]
-        return Found(np.concatenate(sides, axis=1), confidence.cpu().numpy().astype(np.float64))
+        points, trust = xy.cpu().numpy(), confidence.cpu().numpy()
+        return _in_photographs(points, trust, self._maps[i], self._maps[j])
 
     @torch.no_grad()
     def _see(self, s: int) -> NetworkFeatures:
@@ -82,9 +81,13 @@ class PredictedMatcher:
             return Found(np.empty((0, 4)), np.empty(0))
         xy, confidence = self._matches.of_pair(self._number[i, j])
         order = np.argsort(-confidence, kind="stable")
-        xy, confidence = xy[order].astype(np.float64), confidence[order].astype(np.float64)
-        sides = [self._maps[i].to_original(xy[:, :2]), self._maps[j].to_original(xy[:, 2:])]
-        return Found(np.concatenate(sides, axis=1), confidence)
+        return _in_photographs(xy[order], confidence[order], self._maps[i], self._maps[j])
+
+
+def _in_photographs(xy: Float32, confidence: Float32, first: PixelMap, second: PixelMap) -> Found:
+    points = xy.astype(np.float64)
+    sides = [first.to_original(points[:, :2]), second.to_original(points[:, 2:])]
+    return Found(np.concatenate(sides, axis=1), confidence.astype(np.float64))
 
 
 class SiftMatcher:

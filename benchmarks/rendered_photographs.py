@@ -43,8 +43,8 @@ def shoot(
     color, depth = [], []
     # view by view: the arrays of a few million rays do not fit into a cache
     for pose, K in zip(cameras.cam_from_world, cameras.intrinsics, strict=True):
-        camera = (torch.as_tensor(a, dtype=torch.float32, device=bank.device) for a in (pose, K))
-        seen, distance = render_smooth(batch, bank, *camera, height, width)
+        camera = [torch.as_tensor(a, dtype=torch.float32, device=bank.device) for a in (pose, K)]
+        seen, distance = render_smooth(batch, bank, camera[0], camera[1], height, width)
         color.append(seen.permute(2, 0, 1))
         depth.append(distance)
     return Shots(color=torch.stack(color), depth=torch.stack(depth), cameras=cameras)

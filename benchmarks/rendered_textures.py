@@ -32,7 +32,7 @@ class HeldOut:
     @cached_property
     def key(self) -> str:
         """A hash."""
-        return hashlib.sha256(np.ascontiguousarray(self.textures)).hexdigest()[:12]
+        return hashlib.sha256(self.textures.tobytes()).hexdigest()[:12]
 
 
 def held_out_textures(folder: Path | None, bank: Path | None) -> HeldOut:
