@@ -56,9 +56,8 @@ class ModelMatcher:
         """Match two photographs."""
         matcher = self._model.matcher([self._see(i), self._see(j)])
         xy, confidence = matcher.match(0, 1, most=MOST)
-        points = xy.cpu().numpy().astype(np.float64)
-        sides = [self._maps[i].to_original(points[:, :2]), self._maps[j].to_original(points[:, 2:])]
-        return Found(np.concatenate(sides, axis=1), confidence.cpu().numpy().astype(np.float64))
+        points, trust = xy.cpu().numpy(), confidence.cpu().numpy()
+        return _in_photographs(points, trust, self._maps[i], self._maps[j])
 
     @torch.no_grad()
     def _see(self, s: int) -> NetworkFeatures:
@@ -83,9 +82,13 @@ class PredictedMatcher:
             return Found(np.empty((0, 4)), np.empty(0))
         xy, confidence = self._matches.of_pair(self._number[i, j])
         order = np.argsort(-confidence, kind="stable")
-        points: Float64 = xy[order].astype(np.float64)
-        sides = [self._maps[i].to_original(points[:, :2]), self._maps[j].to_original(points[:, 2:])]
-        return Found(np.concatenate(sides, axis=1), confidence[order].astype(np.float64))
+        return _in_photographs(xy[order], confidence[order], self._maps[i], self._maps[j])
+
+
+def _in_photographs(xy: Float32, confidence: Float32, first: PixelMap, second: PixelMap) -> Found:
+    points = xy.astype(np.float64)
+    sides = [first.to_original(points[:, :2]), second.to_original(points[:, 2:])]
+    return Found(np.concatenate(sides, axis=1), confidence.astype(np.float64))
 
 
 class SiftMatcher:

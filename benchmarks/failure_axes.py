@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass
 
 KINDS = ("table", "clutter", "statue", "room")
 """Kinds of scene that cameras can go around."""
@@ -51,9 +51,10 @@ class Axis:
 
     def setups(self) -> list[Setup]:
         """Return the easy setup with each of the values."""
-        whole = {f.name for f in fields(Setup) if f.type == "int"}
-        cast = int if self.field in whole else float
-        return [replace(Setup(), **{self.field: cast(value)}) for value in self.values]  # type: ignore[arg-type]
+        easy = asdict(Setup())
+        kind = type(easy[self.field] or 0.0)  # an int stays one: setups are looked up by value
+        changed = [{**easy, self.field: kind(value)} for value in self.values]
+        return [Setup(**each) for each in changed]
 
     @property
     def label(self) -> str:

@@ -29,7 +29,7 @@ from vggt_sfm.training.textures import TextureBank
 class Errors:
     """Of one way of getting cameras in one scene."""
 
-    pose_deg: list[float]
+    pose_deg: tuple[float, ...]
     """Of all pairs, the larger of rotation and direction with its sign; 180 for a failure."""
     depth_percent: float | None
     """Mean relative error after making the median ratio 1: of all pixels, or of all points."""
@@ -56,7 +56,7 @@ def run_case(
         _, abs_rel = predicted_depth_quality(found, predictions)
         return Result(
             case=case,
-            feed_forward=Errors(pose_deg=exact, depth_percent=_percent(abs_rel)),
+            feed_forward=Errors(pose_deg=tuple(exact), depth_percent=_percent(abs_rel)),
             adjusted=adjusted_errors(found, predictions) if ba else None,
         )
 
@@ -74,7 +74,7 @@ def adjusted_errors(found: Photographs, predictions: Predictions) -> Errors:
         ratios = point_depth_ratios(model, found)
     exact, _ = pose_errors(poses, found.cam_from_world)
     abs_rel = depth_quality(ratios)[1] if len(ratios) else np.nan
-    return Errors(pose_deg=exact, depth_percent=_percent(abs_rel))
+    return Errors(pose_deg=tuple(exact), depth_percent=_percent(abs_rel))
 
 
 def _percent(share: float) -> float | None:
