@@ -189,19 +189,22 @@ def test_all_pairs_of_few_frames_and_the_most_similar_of_many() -> None:
     assert all(i < j and j - i <= 10 for i, j in pairs)
 
 
-def test_only_pairs_that_are_not_obvious_are_matched_with_context(
+def test_a_sparing_matcher_asks_for_context_only_where_pairs_are_not_obvious(
     backbone: TinyBackbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features = two_views(backbone)
     context = PairContext(SMALL).eval()
-    asked = []
+    ask, asked = context.forward, []
     monkeypatch.setattr(context, "forward", lambda *views: asked.append(views) or ask(*views))
-    ask = PairContext(SMALL).eval().forward
-    PairMatcher(backbone, context, features).match(0, 1, most=500)
-    assert len(asked) == 1
+
+    def questions(*, context: PairContext | None, sparing: bool) -> int:
+        asked.clear()
+        PairMatcher(backbone, context, features, sparing=sparing).match(0, 1, most=500)
+        return len(asked)
+
+    assert questions(context=context, sparing=True) == 1
     monkeypatch.setattr("vggt_sfm.models.tiny.pair_matcher._BEST", 1)
     monkeypatch.setattr("vggt_sfm.models.tiny.pair_matcher._OBVIOUS", 0.0)
-    PairMatcher(backbone, context, features).match(0, 1, most=500)
-    assert len(asked) == 1
-    PairMatcher(backbone, None, features).match(0, 1, most=500)
-    assert len(asked) == 1
+    assert questions(context=context, sparing=True) == 0
+    assert questions(context=context, sparing=False) == 1
+    assert questions(context=None, sparing=True) == 0

@@ -114,7 +114,8 @@ class TinyModel(nn.Module):
 
     def matcher(self, features: list[Features]) -> PairMatcher:
         """Return what matches any two of S frames, each described on its own (B = 1)."""
-        return PairMatcher(self.backbone, self.context, features)
+        many = len(features) > _ALL_PAIRS_UP_TO
+        return PairMatcher(self.backbone, self.context, features, sparing=many)
 
     def _with_depth(
         self, features: list[Features], images: Float32, solution: Solution, matches: Matches
