@@ -88,7 +88,7 @@ AXES = (
     Axis(name="repeated texture", unit="%", field="repeated", values=(0, 25, 50, 75, 100)),
     Axis(name="photographs", unit="", field="frames", values=(2, 3, 4, 6, 8, 12, 16)),
     Axis(name="field of view", unit="°", field="view_deg", values=(30, 45, 60, 80, 100)),
-    Axis(name="noise σ", unit="of white", field="noise", values=(0, 0.01, 0.02, 0.05, 0.1)),
+    Axis(name="noise σ, white = 1", unit="", field="noise", values=(0, 0.025, 0.05, 0.075, 0.1)),
     Axis(name="blur σ", unit="px", field="blur_px", values=(0, 0.5, 1, 2, 4)),
 )
 

@@ -17,7 +17,7 @@ from vggt_sfm.metrics.pose import auc_exact
 FEED_FORWARD, ADJUSTED = "feed-forward", "+BA"
 _ANGLE = 30
 _COLUMNS = 4
-_AUC_TICKS, _DEPTH_TICKS = (0, 25, 50, 75, 100), (0, 10, 20, 30, 40)
+_AUC_TICKS, _DEPTH_TICKS = (0, 25, 50, 75, 100), (0, 25, 50, 75, 100)
 _COLORS: dict[str, Literal["first", "second"]] = {FEED_FORWARD: "second", ADJUSTED: "first"}
 
 
@@ -101,7 +101,8 @@ def _verdict(axis: Axis, bins: Sequence[Bin]) -> str:
 
 
 def _at(axis: Axis, one: Bin) -> str:
-    return f"{one.value:g} {axis.unit}".strip()
+    space = "" if axis.unit in ("°", "%", "") else " "
+    return f"{one.value:g}{space}{axis.unit}"
 
 
 def table(axis: Axis, found: Sequence[Curve]) -> str:

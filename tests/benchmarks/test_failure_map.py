@@ -128,9 +128,9 @@ def test_it_breaks_where_half_of_the_best_is_lost_on_either_side() -> None:
 def test_a_sentence_says_where_from_the_figures() -> None:
     found = [Curve(way="feed-forward", bins=bins(90, 40)), Curve(way="+BA", bins=bins(99, 98))]
     assert sentence(NOISE, found) == (
-        "**noise σ**: AUC@30 of feed-forward is best at 0 of white (90) and falls below half of "
-        "that at 1 of white (40); of +BA is best at 0 of white (99) and never falls below half of "
-        "that (least 98 at 1 of white)."
+        "**noise σ, white = 1**: AUC@30 of feed-forward is best at 0 (90) and falls below half of "
+        "that at 1 (40); of +BA is best at 0 (99) and never falls below half of "
+        "that (least 98 at 1)."
     )
 
 
@@ -172,7 +172,7 @@ def test_a_small_map_is_drawn_and_goes_on_where_it_stopped(
             failure_map.main, ["-o", str(tmp_path), "--ba", "--fast"], catch_exceptions=False
         )
     assert len(runs) == 2
-    assert "**noise σ**: AUC@30 of feed-forward is best at" in done.stdout
+    assert "**noise σ, white = 1**: AUC@30 of feed-forward is best at" in done.stdout
     drawing = ElementTree.parse(tmp_path / failure_map.DRAWING).getroot()
     assert "prefers-color-scheme: dark" in (tmp_path / failure_map.DRAWING).read_text()
     lines = [p for p in drawing.iter() if str(p.get("class", "")).startswith("line")]
