@@ -201,7 +201,8 @@ def test_the_loss_falls(pool: Path) -> None:
     assert np.mean(losses[-5:]) < 0.8 * losses[0]
 
 
-def test_simulated_matches_are_sparse_and_mostly_right() -> None:
+def test_simulated_matches_are_sparse_and_mostly_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vggt_sfm.training.depth._LOST_SHARE", 0.0)
     rng = np.random.default_rng(0)
     depth = torch.full((4, 128, 128), 3.0)
     depth[:, :32] = 0
@@ -212,3 +213,7 @@ def test_simulated_matches_are_sparse_and_mostly_right() -> None:
         known = sparse[torch.isfinite(sparse)]
         if len(known):
             assert abs(float(known.median()) - np.log(3.0)) < 0.25
+    monkeypatch.setattr("vggt_sfm.training.depth._LOST_SHARE", 1.0)
+    lost = [simulate_matches(depth, torch.zeros(4, 8, 8), rng) for _ in range(20)]
+    errors = torch.stack([s.flatten(1).nanmedian(1).values - np.log(3.0) for s in lost])
+    assert float(errors[torch.isfinite(errors)].std()) > 0.2
