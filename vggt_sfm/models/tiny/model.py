@@ -31,6 +31,8 @@ from vggt_sfm.models.tiny.solve import (
 from vggt_sfm.scene import Matches, PixelMap, Predictions, Scene
 
 _ALL_PAIRS_UP_TO = 12  # frames
+# Of more frames, cameras are as good where only doubtful pairs are told what the other view shows.
+_ALWAYS_TOLD_UP_TO = 4
 # of the frames most like a frame: the nearest for certain matches, a farther one for its baseline
 _RANKS = (0, 2, 6)
 _POOLED_CELLS = 200  # of each frame, compared to find out how alike frames are
@@ -114,7 +116,7 @@ class TinyModel(nn.Module):
 
     def matcher(self, features: list[Features]) -> PairMatcher:
         """Return what matches any two of S frames, each described on its own (B = 1)."""
-        many = len(features) > _ALL_PAIRS_UP_TO
+        many = len(features) > _ALWAYS_TOLD_UP_TO
         return PairMatcher(self.backbone, self.context, features, sparing=many)
 
     def _with_depth(
