@@ -16,7 +16,7 @@ from vggt_sfm.benchmarks.adjusted import adjusted_model, model_poses, point_dept
 from vggt_sfm.benchmarks.embedded_feedforward import depth_quality, predicted_depth_quality
 from vggt_sfm.benchmarks.embedded_parts import Photographs, predict, predictor_of
 from vggt_sfm.benchmarks.failure_axes import Case, Setup
-from vggt_sfm.benchmarks.failure_scenes import draw_case
+from vggt_sfm.benchmarks.failure_scenes import NothingFitsError, draw_case
 from vggt_sfm.benchmarks.rendered_measures import pose_errors
 from vggt_sfm.benchmarks.rendered_photographs import WIDTH, write_photographs
 from vggt_sfm.errors import VggtSfmError
@@ -122,12 +122,16 @@ class Log:
 def run_all(
     cases: Sequence[Case], log: Log, bank: TextureBank, weights: Path, *, ba: bool
 ) -> list[Result]:
-    """Run the cases that are not kept yet; return all."""
+    """Run the cases that are not kept yet; return all that have scenes."""
     results = []
     for number, case in enumerate(cases, start=1):
         result = log.find(case, ba=ba)
         if result is None:
-            result = run_case(case, bank, weights, ba=ba)
+            try:
+                result = run_case(case, bank, weights, ba=ba)
+            except NothingFitsError as error:
+                click.echo(f"{number}/{len(cases)} {told(case)}: left out, {error}", err=True)
+                continue
             log.add(result)
             click.echo(f"{number}/{len(cases)} {told(case)}", err=True)
         results.append(result)

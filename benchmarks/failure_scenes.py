@@ -27,11 +27,15 @@ _SPACINGS = (0.02, 4.0)  # of the distance from the target, between which it is 
 _BISECTIONS = 8
 
 
+class NothingFitsError(Exception):
+    """The cameras of a case fit into no scene that was drawn."""
+
+
 def draw_case(case: Case, bank: TextureBank, width: int = WIDTH) -> Shots:
     """Draw a scene and the cameras of its setup, render it and spoil the images.
 
     Raises:
-        RuntimeError: If the cameras fit into no scene.
+        NothingFitsError: If the cameras fit into no scene.
     """
     rng = np.random.default_rng(_FIRST_SEED + case.number)
     for _ in range(_ATTEMPTS):
@@ -40,7 +44,7 @@ def draw_case(case: Case, bank: TextureBank, width: int = WIDTH) -> Shots:
         if cameras is not None:
             shots = shoot(dressed(scene, cameras, width, case.setup, rng), cameras, bank, width)
             return replace(shots, color=spoiled(shots.color, case.setup, rng))
-    raise RuntimeError(f"the cameras of {case} fit into none of {_ATTEMPTS} scenes")
+    raise NothingFitsError(f"its cameras fit into none of {_ATTEMPTS} scenes")
 
 
 def _cameras(

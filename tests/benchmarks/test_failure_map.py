@@ -178,3 +178,17 @@ def test_a_small_map_is_drawn_and_goes_on_where_it_stopped(
     lines = [p for p in drawing.iter() if str(p.get("class", "")).startswith("line")]
     assert len(lines) == 2 * 2 + 2  # two panels, and the legend
     assert (tmp_path / failure_map.TABLES).read_text() == done.stdout
+
+
+def test_a_case_that_fits_into_no_scene_is_left_out(
+    tmp_path: Path,
+    textures: HeldOut,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("vggt_sfm.benchmarks.failure_scenes._cameras", lambda *arguments: None)
+    monkeypatch.setattr("vggt_sfm.benchmarks.failure_scenes._ATTEMPTS", 1)
+    case = Case(setup=Setup(), number=0)
+    log = Log(tmp_path / "log.jsonl", "key")
+    assert failure_run.run_all([case], log, textures.bank, tmp_path, ba=False) == []
+    assert "left out" in capsys.readouterr().err
