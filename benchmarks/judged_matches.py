@@ -87,15 +87,10 @@ def pair_poses(
         (2, 3, 4) cam_from_world, the first camera being the world; NaN where there is no pose.
     """
     xy = [m.to_network(found.xy[:, at]) for m, at in zip(maps, ([0, 1], [2, 3]), strict=True)]
-    K_i, K_j = (_network_intrinsics(m, K) for m, K in zip(maps, intrinsics, strict=True))
+    K_i, K_j = (m.intrinsics_to_network(K) for m, K in zip(maps, intrinsics, strict=True))
     points = np.concatenate(xy, axis=1).astype(np.float32)
     edge = relative_pose(0, 1, points, found.confidence.astype(np.float32), K_i, K_j)
     second = np.full((3, 4), np.nan)
     if edge is not None:
         second = np.column_stack([edge.rotation, edge.direction])
     return np.stack([np.eye(3, 4), second])
-
-
-def _network_intrinsics(pixel_map: PixelMap, K: Float64) -> Float64:
-    (sx, sy), (ox, oy) = pixel_map.scale, pixel_map.offset
-    return np.array([[sx, 0, ox], [0, sy, oy], [0, 0, 1]]) @ K
