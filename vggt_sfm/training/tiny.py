@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import numpy as np
@@ -49,6 +49,8 @@ FINE_POINTS = 96
 SCENES_A_STEP = 2
 MATCHER_DECAY, DEPTH_DECAY = 0.5, 0.4  # a run can be made longer until then
 MUON_TIMES = 10.0  # Muon's rate is this many times AdamW's
+
+_Command = Callable[..., Any]  # what click decorates has any signature
 
 
 def matcher_objective(model: TinyBackbone, *, fine_from: int) -> Objective[Shard]:
@@ -164,23 +166,38 @@ def main() -> None:
 _POOL = click.argument("pool", type=click.Path(path_type=Path, exists=True))
 _MATCHER = click.argument("matcher", type=click.Path(path_type=Path, exists=True))
 _FOLDER = click.argument("folder", type=click.Path(path_type=Path))
-_START = click.option(
-    "--start",
-    type=click.Path(path_type=Path, exists=True),
-    help="Weights to begin with: a tiny.safetensors with its .json.",
-)
-_SEED = click.option("--seed", default=0, show_default=True)
-_DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+
+
+def _options(steps: int, rate: float) -> Callable[[_Command], _Command]:
+    """Options of a part's training, with its defaults."""
+
+    def decorate(command: _Command) -> _Command:
+        for option in (
+            click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto"),
+            click.option("--seed", default=0, show_default=True),
+            click.option(
+                "--start",
+                type=click.Path(path_type=Path, exists=True),
+                help="Weights to begin with: a tiny.safetensors with its .json.",
+            ),
+            click.option(
+                "--rate",
+                default=rate,
+                show_default=True,
+                help=f"Of AdamW; Muon's is {MUON_TIMES:g} times it.",
+            ),
+            click.option("--steps", default=steps, show_default=True),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 @main.command("matcher")
 @_POOL
 @_FOLDER
-@click.option("--steps", default=3000, show_default=True)
-@click.option("--rate", default=4e-4, show_default=True, help="Of AdamW; Muon's is ten times it.")
-@_START
-@_SEED
-@_DEVICE
+@_options(steps=3000, rate=4e-4)
 def matcher_command(
     pool: Path, folder: Path, steps: int, rate: float, start: Path | None, seed: int, device: Device
 ) -> None:
@@ -194,11 +211,7 @@ def matcher_command(
 @_POOL
 @_MATCHER
 @_FOLDER
-@click.option("--steps", default=2500, show_default=True)
-@click.option("--rate", default=4e-4, show_default=True, help="Of AdamW; Muon's is ten times it.")
-@_START
-@_SEED
-@_DEVICE
+@_options(steps=2500, rate=4e-4)
 def context_command(
     pool: Path,
     matcher: Path,
@@ -219,11 +232,7 @@ def context_command(
 @_POOL
 @_MATCHER
 @_FOLDER
-@click.option("--steps", default=1500, show_default=True)
-@click.option("--rate", default=1e-3, show_default=True)
-@_START
-@_SEED
-@_DEVICE
+@_options(steps=1500, rate=1e-3)
 def depth_command(
     pool: Path,
     matcher: Path,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,16 +54,27 @@ def fundamental_matrix(xy: Float64, threshold: float) -> tuple[Float64, Bool] | 
     # OpenCV thinks in pixels
     unit = _UNIT_PX / threshold
     points = xy * unit
+    found = _estimated(
+        cv2.findFundamentalMat,
+        *(points[:, :2], points[:, 2:]),
+        *(cv2.USAC_MAGSAC, _UNIT_PX, _CONFIDENCE, _MAX_ITERATIONS),
+    )
+    if found is None:
+        return None
+    F, good = found
+    to_unit = np.diag([unit, unit, 1.0])
+    return to_unit @ F @ to_unit, good
+
+
+def _estimated(estimator: Callable[..., Any], *arguments: Any) -> tuple[Float64, Bool] | None:
+    """What one of OpenCV's robust estimators finds: (3, 3) and (n,) inliers; None if nothing."""
     try:
-        F, mask = cv2.findFundamentalMat(
-            points[:, :2], points[:, 2:], cv2.USAC_MAGSAC, _UNIT_PX, _CONFIDENCE, _MAX_ITERATIONS
-        )
+        matrix, mask = estimator(*arguments)
     except cv2.error:  # an assertion of OpenCV where no model was found
         return None
-    if F is None or F.shape != (3, 3) or not np.isfinite(F).all():
+    if matrix is None or matrix.shape != (3, 3) or not np.isfinite(matrix).all():
         return None
-    to_unit = np.diag([unit, unit, 1.0])
-    return to_unit @ np.asarray(F, np.float64) @ to_unit, mask.ravel().astype(bool)
+    return np.asarray(matrix, np.float64), mask.ravel().astype(bool)
 
 
 def relative_pose(
@@ -84,24 +97,18 @@ def relative_pose(
         return None
     rays_i, rays_j = normalized(xy[:, :2], K_i), normalized(xy[:, 2:], K_j)
     focal = (K_i[0, 0] + K_j[0, 0]) / 2
-    try:
-        E, _ = cv2.findEssentialMat(
-            rays_i[:_DECIDING],
-            rays_j[:_DECIDING],
-            np.eye(3),
-            cv2.USAC_MAGSAC,
-            _CONFIDENCE,
-            _SHARP_THRESHOLD_PX / focal,
-            _MAX_ITERATIONS,
-        )
-    except cv2.error:  # an assertion of OpenCV where no model was found
+    found = _estimated(
+        cv2.findEssentialMat,
+        *(rays_i[:_DECIDING], rays_j[:_DECIDING], np.eye(3)),
+        *(cv2.USAC_MAGSAC, _CONFIDENCE, _SHARP_THRESHOLD_PX / focal, _MAX_ITERATIONS),
+    )
+    if found is None:
         return None
-    if E is None or E.shape != (3, 3) or not np.isfinite(E).all():
-        return None
-    good = sampson_distances(np.asarray(E, np.float64), rays_i, rays_j) < _THRESHOLD_PX / focal
+    E, _ = found
+    good = sampson_distances(E, rays_i, rays_j) < _THRESHOLD_PX / focal
     if good.sum() < MIN_MATCHES:
         return None
-    R, t, inside = _decompose(np.asarray(E, np.float64), rays_i[good], rays_j[good])
+    R, t, inside = _decompose(E, rays_i[good], rays_j[good])
     if inside.sum() < MIN_MATCHES:
         return None
     rows = np.flatnonzero(good)[inside]

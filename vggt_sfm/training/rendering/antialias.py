@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from vggt_sfm.training.rendering.shade import shade
-from vggt_sfm.training.rendering.trace import Rays, camera_rays, first_hits
+from vggt_sfm.training.rendering.trace import Rays, camera_rays, first_hits, known_depth
 from vggt_sfm.training.scenes.description import SceneBatch
 from vggt_sfm.training.textures import TextureBank
 
@@ -44,9 +44,7 @@ def render_smooth(
         twice = torch.cat([2 * intrinsics[:2], intrinsics[2:]])[None, None]
         fine = shade(scene, bank, parts, first_hits(scene, parts), twice)
         color[rough] = fine.view(len(_OFFSETS), -1, 3).mean(0)
-    sky = scene.open_sky[hits.scene] & (hits.slot == 0)
-    depth = hits.depth.masked_fill(sky, 0)
-    return color.view(height, width, 3), depth.view(height, width)
+    return color.view(height, width, 3), known_depth(scene, hits).view(height, width)
 
 
 def _contrast(color: torch.Tensor) -> torch.Tensor:

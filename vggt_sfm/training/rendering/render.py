@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from vggt_sfm.training.rendering.shade import shade
-from vggt_sfm.training.rendering.trace import camera_rays, first_hits
+from vggt_sfm.training.rendering.trace import camera_rays, first_hits, known_depth
 from vggt_sfm.training.scenes.description import SceneBatch
 from vggt_sfm.training.textures import TextureBank
 
@@ -36,8 +36,7 @@ def render(
     hits = first_hits(scenes, rays)
     shape = (*cam_from_world.shape[:2], height, width)
     color = shade(scenes, bank, rays, hits, intrinsics)
-    sky = scenes.open_sky[hits.scene] & (hits.slot == 0)
-    return color.reshape(*shape, 3), hits.depth.masked_fill(sky, 0).reshape(shape)
+    return color.reshape(*shape, 3), known_depth(scenes, hits).reshape(shape)
 
 
 def render_depth(
@@ -49,5 +48,4 @@ def render_depth(
 ) -> torch.Tensor:
     """Depth alone, as :func:`render` gives it."""
     hits = first_hits(scenes, camera_rays(cam_from_world, intrinsics, height, width))
-    sky = scenes.open_sky[hits.scene] & (hits.slot == 0)
-    return hits.depth.masked_fill(sky, 0).reshape(*cam_from_world.shape[:2], height, width)
+    return known_depth(scenes, hits).reshape(*cam_from_world.shape[:2], height, width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from vggt_sfm.training.rendering.trace import Hits, Rays
+from vggt_sfm.training.rendering.trace import Hits, Rays, in_sky
 from vggt_sfm.training.scenes.description import SceneBatch
 from vggt_sfm.training.textures import SIDE, TextureBank
 
@@ -29,7 +29,7 @@ def shade(
     diffuse = (normal * light).sum(-1, keepdim=True).clamp(min=0)
     # the sky gives its own light
     lit = torch.where(
-        (scenes.open_sky[scene] & (slot == 0))[:, None],
+        in_sky(scenes, hits)[:, None],
         torch.ones_like(diffuse),
         ambient + (1 - ambient) * 1.4 * diffuse,
     )

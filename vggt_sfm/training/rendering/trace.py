@@ -78,6 +78,16 @@ def camera_rays(
     )
 
 
+def in_sky(scenes: SceneBatch, hits: Hits) -> torch.Tensor:
+    """Which of R rays meet nothing but the sky."""
+    return scenes.open_sky[hits.scene] & (hits.slot == 0)
+
+
+def known_depth(scenes: SceneBatch, hits: Hits) -> torch.Tensor:
+    """Depth (R,) along the optical axis, 0 = sky."""
+    return hits.depth.masked_fill(in_sky(scenes, hits), 0)
+
+
 def first_hits(scenes: SceneBatch, rays: Rays) -> Hits:
     """Find the nearest solid of each ray."""
     unit = torch.nn.functional.normalize(rays.direction, dim=-1)

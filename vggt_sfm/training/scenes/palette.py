@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial.transform import Rotation
 
 from vggt_sfm._checks import Float64
 from vggt_sfm.training.scenes.description import FACES, PLAIN, Material, Shape, Solid, turned
@@ -112,15 +113,8 @@ class Palette:
 
     def any_turn(self) -> Float64:
         """Draw a rotation."""
-        q = self.rng.standard_normal(4)
-        w, x, y, z = q / np.linalg.norm(q)
-        return np.array(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-            ]
-        )
+        w, x, y, z = self.rng.standard_normal(4)
+        return np.asarray(Rotation.from_quat([x, y, z, w]).as_matrix())
 
     def yaw(self) -> Float64:
         """Draw a turn about the vertical."""
