@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -46,16 +46,30 @@ class Point:
     """Of poses from the matches of photographs, percent; intrinsics given."""
 
 
-def measure(size: str, pool: Path, data: Path, output: Path, steps: int) -> Iterator[Point]:
-    """Train one size, and measure its averaged weights after ever longer training."""
+def measure(
+    size: str, pool: Path, data: Path, output: Path, steps: int, known: Collection[int] = ()
+) -> Iterator[Point]:
+    """Train one size, and measure its averaged weights after ever longer training.
+
+    Args:
+        size: One of ``SIZES``.
+        pool: Rendered scenes.
+        data: Photographs.
+        output: Where the training is kept.
+        steps: Of the longest run.
+        known: Numbers of steps after which it was measured before.
+    """
     torch.manual_seed(0)
     config = replace(SIZES[size], context_pairs=0)
     model = TinyBackbone(config)
     flops = step_flops(model)
     # constant rate: every stretch of the run is a run of its own
     plan = replace(matcher_plan(steps, _RATE, seed=0), decay_share=_NO_DECAY)
-    for halvings in range(_HALVINGS, -1, -1):
-        part = replace(plan, steps=max(1, steps >> halvings))
+    lengths = [max(1, steps >> halvings) for halvings in range(_HALVINGS, -1, -1)]
+    for length in lengths:
+        if length in known:
+            continue
+        part = replace(plan, steps=length)
         objective = matcher_objective(model, fine_from=min(COARSE_ONLY, steps >> _HALVINGS))
         train(model, objective, ShardSource(pool, plan.seed), output / size, part)
         averaged = TinyModel(config).eval()
@@ -93,10 +107,8 @@ def main(
     output.mkdir(parents=True, exist_ok=True)
     points = read_points(output / RESULTS)
     for size in sizes or SIZES:
-        if any(p.size == size and p.steps == steps for p in points):
-            continue
-        points = [p for p in points if p.size != size]
-        for point in measure(size, pool, data, output, steps):
+        known = [p.steps for p in points if p.size == size]
+        for point in measure(size, pool, data, output, steps, known):
             _log.warning("%s", point)
             points.append(point)
             lines = "".join(json.dumps(asdict(p)) + "\n" for p in points)

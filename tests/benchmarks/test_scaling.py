@@ -48,8 +48,11 @@ def test_the_report_predicts_ten_times_the_compute(tmp_path: Path) -> None:
         for size, n, c in (("small", 1, 1.0), ("small", 2, 2.0), ("full", 1, 4.0), ("full", 2, 8.0))
     ]
     text = report(points, tmp_path)
-    predicted = re.search(r"predicted at 80 PFLOP ([\d.]+)", text)
+    predicted = re.search(r"predicted at 80000 TFLOP ([\d.]+)", text)
     assert predicted
     assert float(predicted[1]) == pytest.approx(4 * 80**-0.2, rel=0.1)
+    low, high = map(float, re.findall(r"\(([\d.]+) to ([\d.]+) where", text)[0])
+    assert low < float(predicted[1]) * 1.05
+    assert high > float(predicted[1]) * 0.95
     assert "too few improvements" in text
     assert (tmp_path / "scaling-loss.svg").read_text().startswith("<svg")

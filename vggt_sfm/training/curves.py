@@ -47,14 +47,18 @@ class Log:
         folder = self._folder / CURVES
         folder.mkdir(exist_ok=True)
         for name in sorted({name for row in rows for name in row} - set(_NOT_DRAWN)):
-            points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+            known = [row for row in rows if math.isfinite(row.get(name, math.nan))]
+            points = [(row["step"], row[name]) for row in known]
             if points:
                 chart = curve(name, points)
                 (folder / f"{name}.svg").write_text(chart, encoding="utf-8")
 
 
 def read_log(folder: Path) -> list[Row]:
-    """Return the lines of a run's log, without one that was cut off; none if there is no log."""
+    """Return the lines of a run's log, without one that was cut off; none if there is no log.
+
+    What was not finite is NaN.
+    """
     try:
         lines = (folder / LOG_NAME).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -62,9 +66,10 @@ def read_log(folder: Path) -> list[Row]:
     rows = []
     for line in lines:
         try:
-            rows.append(json.loads(line))
+            row: dict[str, float | None] = json.loads(line)
         except ValueError:  # a killed run's last line
             continue
+        rows.append({name: math.nan if v is None else v for name, v in row.items()})
     return rows
 
 

@@ -6,11 +6,9 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-import pytest
 
 from vggt_sfm.geometry.cameras import project
 from vggt_sfm.models.tiny.directions import redirected
-from vggt_sfm.models.tiny.polish import polish
 from vggt_sfm.models.tiny.relative import Edge, relative_pose
 from vggt_sfm.training.scenes.cameras import look_at
 
@@ -66,17 +64,3 @@ def test_with_true_rotations_directions_become_true_and_keep_their_side() -> Non
         np.testing.assert_allclose(
             after.rotation, POSES[after.j, :, :3] @ POSES[after.i, :, :3].T, atol=1e-12
         )
-
-
-def test_a_focal_length_that_would_run_away_keeps_its_first_estimate(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Here it would run to the truth; where the camera hardly moves, it runs anywhere."""
-    monkeypatch.setattr("vggt_sfm.models.tiny.polish.SCALE_PX", 2.0)
-    edges = edges_with_outliers()
-    begun = K.copy()
-    begun[:, [0, 1], [0, 1]] *= 1.1
-    for limit, expected in ((0.02, 420 * 1.1), (0.2, 420)):
-        monkeypatch.setattr("vggt_sfm.models.tiny.polish._MOST_LOG_CHANGE", limit)
-        _, refined = polish(edges, begun, [0] * 4, np.zeros(4, bool))
-        np.testing.assert_allclose(refined[:, 0, 0], expected, rtol=0.02)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from vggt_sfm.geometry.cameras import project
 from vggt_sfm.metrics.pose import auc_exact, relative_pose_errors
 from vggt_sfm.models.tiny.focal import EpipolarPair, focal_ratios
+from vggt_sfm.models.tiny.focal_search import other_focals
 from vggt_sfm.models.tiny.relative import relative_pose, two_view_depths
-from vggt_sfm.models.tiny.solve import normalize_scale, solve_cameras, sparse_depths
+from vggt_sfm.models.tiny.solve import solve_cameras
+from vggt_sfm.models.tiny.sparse import normalize_scale, sparse_depths
 from vggt_sfm.scene import Frame, Matches, PixelMap, Scene, Size
 from vggt_sfm.training.scenes.cameras import look_at
 
@@ -39,7 +42,12 @@ def scene_of(count: int, focal_prior: float | None = None) -> Scene:
 
 
 def matches_of(
-    poses: np.ndarray, rng: np.random.Generator, *, noise_px: float, outliers: float
+    poses: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    noise_px: float,
+    outliers: float,
+    shift_px: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[Matches, np.ndarray]:
     """Project random points into all pairs; returns the matches and the (S, N) depths."""
     world = rng.uniform(-1.2, 1.2, (400, 3))
@@ -48,7 +56,7 @@ def matches_of(
     for i in range(len(poses)):
         for j in range(i + 1, len(poses)):
             both = np.concatenate([seen[i][0], seen[j][0]], 1)
-            both = both + rng.normal(0, noise_px, both.shape)
+            both = both + rng.normal(0, noise_px, both.shape) + np.tile(shift_px, 2)
             inside = np.all((both > 0) & (both < np.tile(SIDE, 2)), axis=1)
             both = both[inside]
             wrong = rng.random(len(both)) < outliers
@@ -81,6 +89,21 @@ def test_cameras_are_recovered_from_noisy_matches_with_outliers() -> None:
     assert solution.sources == ("matches",) * 7
 
 
+def test_a_principal_point_off_the_middle_bends_no_direction() -> None:
+    rng = np.random.default_rng(4)
+    poses = orbit(7, 12, rng, 0.6)
+    matches, _ = matches_of(poses, rng, noise_px=0.1, outliers=0.1, shift_px=(12.0, -9.0))
+    solution = solve_cameras(matches, scene_of(7, FOCAL), no_similarity(7))
+    np.testing.assert_array_equal(solution.intrinsics[:, :2, 2], np.tile([[224.0, 168]], (7, 1)))
+    # what looks through the middle is turned by the angle of the shift, and so are directions
+    errors = relative_pose_errors(solution.cam_from_world, poses)
+    assert errors.translation_deg.max() < np.rad2deg(np.hypot(12, 9) / FOCAL) + 0.5
+    turn = Rotation.from_euler("xy", np.arctan2([9.0, 12.0], FOCAL)).as_matrix()
+    turned = turn @ poses
+    errors = relative_pose_errors(solution.cam_from_world, turned)
+    assert max(errors.translation_deg.max(), errors.rotation_deg.max()) < 0.5
+
+
 def test_depths_agree_across_frames_in_one_scale() -> None:
     rng = np.random.default_rng(5)
     poses = orbit(5, 12, rng)
@@ -92,6 +115,19 @@ def test_depths_agree_across_frames_in_one_scale() -> None:
     np.testing.assert_allclose(solution.cam_from_world[0], np.eye(3, 4), atol=1e-9)
     ratios = [np.nanmedian(sparse[s]) / np.median(depths[s]) for s in range(5)]
     assert np.ptp(ratios) / np.mean(ratios) < 0.06
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_far_off_focal_lengths_are_left_for_ones_that_fit_all_matches(factor: float) -> None:
+    rng = np.random.default_rng(4)
+    matches, _ = matches_of(orbit(7, 12, rng, 0.6), rng, noise_px=0.2, outliers=0.1)
+    begun = np.tile(K, (7, 1, 1))
+    begun[:, :2, :2] *= factor
+    one, nobody = np.zeros(7, np.int64), np.zeros(7, bool)
+    found = [begun, *other_focals(matches, begun, one, nobody)][-1]
+    np.testing.assert_allclose(found[:, 0, 0], FOCAL, rtol=0.1)
+    assert other_focals(matches, begun, one, ~nobody) == []
+    assert other_focals(matches, begun[:2], one[:2], nobody[:2]) == []
 
 
 def test_focal_prior_is_taken_where_all_frames_have_one() -> None:

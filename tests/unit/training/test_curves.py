@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,12 +18,18 @@ def test_steps_that_are_done_again_are_logged_once(tmp_path: Path) -> None:
     with (tmp_path / LOG_NAME).open("a") as stream:
         stream.write('{"step": 4, "lo')  # killed
     resumed = Log(tmp_path, 2)
-    resumed.add({"step": 2, "loss": float("nan")})
-    assert read_log(tmp_path) == [
-        {"step": 0, "loss": 1.0},
-        {"step": 1, "loss": 1.0},
-        {"step": 2, "loss": None},
-    ]
+    resumed.add({"step": 2, "loss": 3.0})
+    assert read_log(tmp_path) == [{"step": n, "loss": loss} for n, loss in enumerate((1, 1, 3))]
+
+
+def test_a_log_with_numbers_that_are_not_finite_can_be_gone_on_with(tmp_path: Path) -> None:
+    log = Log(tmp_path, 0)
+    log.add({"step": 0, "loss": float("nan"), "gradient": float("inf")})
+    Log(tmp_path, 1).add({"step": 1, "loss": 1.0, "gradient": 1.0})
+    first, second = read_log(tmp_path)
+    assert math.isnan(first["loss"])
+    assert math.isnan(first["gradient"])
+    assert second["loss"] == 1.0
 
 
 def test_every_number_gets_a_curve(tmp_path: Path) -> None:

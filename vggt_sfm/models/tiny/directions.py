@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from vggt_sfm._checks import Float64
-from vggt_sfm.models.tiny.polish import SCALE_PX
-from vggt_sfm.models.tiny.relative import Edge, epipolar_norms, homogeneous, normalized, skew
+from vggt_sfm.models.tiny.relative import Edge, epipolar_lines, homogeneous, normalized, skew
 
 _ROUNDS = 10
+_UNIT_PX = 0.15  # where the influence of a match begins to fall
 
 
 def redirected(edges: Sequence[Edge], R: Float64, intrinsics: Float64) -> list[Edge]:
@@ -28,7 +28,7 @@ def redirected(edges: Sequence[Edge], R: Float64, intrinsics: Float64) -> list[E
         rays_j = normalized(e.xy[:, 2:], intrinsics[e.j])
         rotation = R[e.j] @ R[e.i].T
         focal = (intrinsics[e.i, 0, 0] + intrinsics[e.j, 0, 0]) / 2
-        t = _direction(rays_i, rays_j, rotation, e.direction, SCALE_PX / focal)
+        t = _direction(rays_i, rays_j, rotation, e.direction, _UNIT_PX / focal)
         result.append(replace(e, rotation=rotation, direction=t))
     return result
 
@@ -48,11 +48,12 @@ def _direction(
     Source: the direction is perpendicular to the normals ``R x_i × x_j`` of all planes; Sampson
     distances (Hartley and Zisserman, "Multiple View Geometry", 11.4.3), Cauchy weights.
     """
-    normals = np.cross(homogeneous(rays_i) @ R.T, homogeneous(rays_j))
+    x, y = homogeneous(rays_i), homogeneous(rays_j)
+    normals = np.cross(x @ R.T, y)
     t = start
     for _ in range(_ROUNDS):
-        norms = epipolar_norms(skew(t) @ R, rays_i, rays_j)
-        weight = 1 / np.hypot(1, normals @ t / norms / unit) / norms
+        residual, slope, _ = epipolar_lines(skew(t) @ R, x, y)
+        weight = slope / np.hypot(1, residual / unit)
         _, _, axes = np.linalg.svd(normals * weight[:, None], full_matrices=False)
         t = axes[-1] if axes[-1] @ t >= 0 else -axes[-1]
     return np.asarray(t)

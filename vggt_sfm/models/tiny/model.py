@@ -22,12 +22,8 @@ from vggt_sfm.models.tiny.depth_head import DEPTH_SCALE, DepthHead
 from vggt_sfm.models.tiny.matching import HIDDEN
 from vggt_sfm.models.tiny.network import COARSE, Features, TinyBackbone, TinyConfig
 from vggt_sfm.models.tiny.pair_matcher import PairMatcher
-from vggt_sfm.models.tiny.solve import (
-    Solution,
-    normalize_scale,
-    solve_cameras,
-    sparse_depths,
-)
+from vggt_sfm.models.tiny.solve import Solution, solve_cameras
+from vggt_sfm.models.tiny.sparse import normalize_scale, sparse_depths
 from vggt_sfm.scene import Matches, PixelMap, Predictions, Scene
 
 _ALL_PAIRS_UP_TO = 12  # frames

@@ -17,7 +17,7 @@ _THRESHOLD_PX = 2.0  # of matches that are kept
 _DECIDING = 300  # matches, the most confident, between which poses are decided
 _SHARP_THRESHOLD_PX = 0.3  # of those that decide between poses; half or twice as much are worse
 _CONFIDENCE = 0.9999
-_MAX_ITERATIONS = 2000
+ITERATIONS = 2000
 _FARTHEST = 50.0  # baselines; beyond, matches say nothing about the direction
 
 
@@ -57,7 +57,7 @@ def fundamental_matrix(xy: Float64, threshold: float) -> tuple[Float64, Bool] | 
     found = _estimated(
         cv2.findFundamentalMat,
         *(points[:, :2], points[:, 2:]),
-        *(cv2.USAC_MAGSAC, _UNIT_PX, _CONFIDENCE, _MAX_ITERATIONS),
+        *(cv2.USAC_MAGSAC, _UNIT_PX, _CONFIDENCE, ITERATIONS),
     )
     if found is None:
         return None
@@ -78,7 +78,13 @@ def _estimated(estimator: Callable[..., Any], *arguments: Any) -> tuple[Float64,
 
 
 def relative_pose(
-    i: int, j: int, xy: Float32, confidence: Float32, K_i: Float64, K_j: Float64
+    i: int,
+    j: int,
+    xy: Float32,
+    confidence: Float32,
+    K_i: Float64,
+    K_j: Float64,
+    iterations: int = ITERATIONS,
 ) -> Edge | None:
     """Estimate the relative pose of a pair whose intrinsics are known.
 
@@ -89,6 +95,7 @@ def relative_pose(
         confidence: (n,) of each match, descending.
         K_i: (3, 3) intrinsics of the first frame, px.
         K_j: (3, 3) of the second.
+        iterations: At most, of the robust estimation.
 
     Returns:
         The edge, or None where the matches support no pose.
@@ -100,7 +107,7 @@ def relative_pose(
     found = _estimated(
         cv2.findEssentialMat,
         *(rays_i[:_DECIDING], rays_j[:_DECIDING], np.eye(3)),
-        *(cv2.USAC_MAGSAC, _CONFIDENCE, _SHARP_THRESHOLD_PX / focal, _MAX_ITERATIONS),
+        *(cv2.USAC_MAGSAC, _CONFIDENCE, _SHARP_THRESHOLD_PX / focal, iterations),
     )
     if found is None:
         return None
@@ -133,18 +140,33 @@ def sampson_distances(E: Float64, rays_i: Float64, rays_j: Float64) -> Float64:
 
     Returns:
         (n,) in units of the focal length.
+    """
+    residual, _, _ = epipolar_lines(E, homogeneous(rays_i), homogeneous(rays_j))
+    return np.abs(residual)
+
+
+def epipolar_lines(
+    F: Float64, x: Float64, y: Float64
+) -> tuple[Float64, Float64, tuple[Float64, Float64]]:
+    """Where matches lie beside their epipolar lines.
+
+    Args:
+        F: (3, 3) with ``y' F x = 0``.
+        x: (n, 3) homogeneous points of the first image.
+        y: (n, 3) of the second.
+
+    Returns:
+        (n,) signed Sampson distances, (n,) what ``y' F x`` was multiplied by for them, and the
+        (n, 3) normals of the lines in the second image and in the first, their last entry 0.
 
     Source: Hartley and Zisserman, "Multiple View Geometry", eq. 11.9.
     """
-    algebraic = np.abs((homogeneous(rays_j) * (homogeneous(rays_i) @ E.T)).sum(1))
-    return np.asarray(algebraic / epipolar_norms(E, rays_i, rays_j))
-
-
-def epipolar_norms(E: Float64, rays_i: Float64, rays_j: Float64) -> Float64:
-    """Divisors (n,) that make algebraic errors of matched rays Sampson distances."""
-    lines_j, lines_i = homogeneous(rays_i) @ E.T, homogeneous(rays_j) @ E
-    square = (lines_j[:, :2] ** 2).sum(1) + (lines_i[:, :2] ** 2).sum(1)
-    return np.asarray(np.sqrt(np.maximum(square, 1e-24)))
+    line_y, line_x = x @ F.T, y @ F
+    product = (y * line_y).sum(1)
+    line_y[:, 2] = line_x[:, 2] = 0
+    square = (line_y**2).sum(1) + (line_x**2).sum(1)
+    slope = 1 / np.sqrt(np.maximum(square, 1e-24))
+    return product * slope, slope, (line_y, line_x)
 
 
 def _decompose(E: Float64, rays_i: Float64, rays_j: Float64) -> tuple[Float64, Float64, Bool]:
