@@ -148,6 +148,18 @@ class Matches:
         rows = slice(int(self.offsets[p]), int(self.offsets[p + 1]))
         return self.xy[rows], self.confidence[rows]
 
+    def select(self, pairs: Int64, most: int) -> Matches:
+        """Return the first ``most`` matches of each of the pairs of these numbers."""
+        kept = np.minimum(np.diff(self.offsets)[pairs], most)
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
+        rows = np.repeat(self.offsets[pairs] - ends[:-1], kept) + np.arange(ends[-1])
+        return Matches(
+            pairs=self.pairs[pairs],
+            offsets=ends,
+            xy=self.xy[rows],
+            confidence=self.confidence[rows],
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Predictions:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from synthetic import synthetic_scene
 
+from vggt_sfm.scene import Matches
+
 DATA = synthetic_scene(num_frames=4, num_points=20)
 
 
@@ -58,3 +60,18 @@ def test_tracks_that_break_their_order_are_refused(
     assert tracks.frame_index[:2].tolist() == [0, 1]
     with pytest.raises(ValueError, match=message):
         replace(tracks, **{field: _changed(getattr(tracks, field), row, value)})
+
+
+def test_the_first_matches_of_some_pairs() -> None:
+    matches = Matches(
+        pairs=np.array([(0, 1), (0, 2), (1, 2), (2, 3)]),
+        offsets=np.array([0, 3, 3, 8, 9]),
+        xy=np.arange(36, dtype=np.float32).reshape(9, 4),
+        confidence=np.linspace(1, 0, 9, dtype=np.float32),
+    )
+    some = matches.select(np.array([3, 1, 2]), most=2)
+    assert some.pairs.tolist() == [[2, 3], [0, 2], [1, 2]]
+    assert some.offsets.tolist() == [0, 1, 1, 3]
+    np.testing.assert_array_equal(some.xy, matches.xy[[8, 3, 4]])
+    np.testing.assert_array_equal(some.confidence, matches.confidence[[8, 3, 4]])
+    assert len(matches.select(np.empty(0, np.int64), most=2).pairs) == 0

@@ -34,7 +34,8 @@ def other_focals(
     """
     if len(intrinsics) < _LEAST_FRAMES or known.all():
         return []
-    few = _strongest(matches)
+    strongest = np.argsort(-np.diff(matches.offsets), kind="stable")[:_PAIRS]
+    few = matches.select(np.sort(strongest), _MATCHES)
 
     def tried(factor: float) -> tuple[float, Float64]:
         K = intrinsics.copy()
@@ -54,18 +55,3 @@ def other_focals(
         if better:
             break
     return better
-
-
-def _strongest(matches: Matches) -> Matches:
-    """The most confident matches of the pairs that have the most."""
-    counts = np.diff(matches.offsets)
-    pairs = np.sort(np.argsort(-counts, kind="stable")[:_PAIRS])
-    kept = np.minimum(counts[pairs], _MATCHES)
-    rows = [np.arange(n) + matches.offsets[p] for p, n in zip(pairs, kept, strict=True)]
-    chosen = np.concatenate([np.empty(0, np.int64), *rows])
-    return Matches(
-        pairs=matches.pairs[pairs],
-        offsets=np.concatenate([[0], np.cumsum(kept)]),
-        xy=matches.xy[chosen],
-        confidence=matches.confidence[chosen],
-    )

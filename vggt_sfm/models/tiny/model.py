@@ -32,7 +32,8 @@ _ALWAYS_TOLD_UP_TO = 4
 # of the frames most like a frame: the nearest for certain matches, a farther one for its baseline
 _RANKS = (0, 2, 6)
 _POOLED_CELLS = 200  # of each frame, compared to find out how alike frames are
-_MOST_MATCHES = 500
+# of a pair: cameras and depth gain by all of them, tracks have enough of the most confident
+_MOST_MATCHES, _MOST_FOR_TRACKS = 1000, 500
 _DEPTH_GROUP = 12  # frames that attend to each other: all of them would cost time squared
 
 
@@ -137,7 +138,7 @@ class TinyModel(nn.Module):
             depth=full[:, 0].exp().cpu().numpy(),
             depth_confidence=(-full[:, 1]).exp().cpu().numpy(),
             camera_sources=solution.sources,
-            matches=matches,
+            matches=matches.select(np.arange(len(matches.pairs)), _MOST_FOR_TRACKS),
         )
 
 
