@@ -52,6 +52,4 @@ def other_focals(
             if cost >= best:
                 break
             best, better, factor = cost, [K], factor * step
-        if better:
-            break
     return better
