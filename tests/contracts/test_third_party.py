@@ -247,7 +247,7 @@ import time, pyceres, test_third_party as t
 class Slow(pyceres.IterationCallback):
     def __call__(self, summary):
         print("iterating", flush=True)
-        time.sleep(0.05)
+        time.sleep(0.5)
         return pyceres.CallbackReturnType.SOLVER_CONTINUE
 model = t.tiny_model()
 adjuster = t.adjuster_of(model)

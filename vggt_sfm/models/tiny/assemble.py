@@ -29,7 +29,7 @@ from vggt_sfm.scene import Matches
 
 MIN_EDGE_MATCHES = 20
 _MAX_ROTATION_RESIDUAL_DEG = 12.0
-_LEAST_FRAMES = 3  # that tell anything about a lens
+_LEAST_FRAMES = 3  # of one camera, that tell anything about its lens
 _MISFIT_UNIT_PX, _MISFIT_MOST_PX = 0.15, 2.0
 
 
@@ -87,22 +87,22 @@ def refine(joined: Joined, cameras: Int64, known: Bool) -> Joined:
     Args:
         joined: Cameras as they were joined.
         cameras: (S,) numbers of the frames' cameras.
-        known: (S,) whose focal length is known and stays.
+        known: (S,) whose focal length is known and stays; so does that of cameras of few frames.
     """
     reached = joined.reached
     if not reached:
         return joined
     row = {frame: k for k, frame in enumerate(reached)}
     _, camera = np.unique(cameras[reached], return_inverse=True)
-    several = len(reached) >= _LEAST_FRAMES
-    free = np.full(camera.max() + 1, several)
+    # single photographs of one facade by many cameras: a few wrong pairs bend any focal length
+    free = np.bincount(camera) >= _LEAST_FRAMES
     free[camera[known[reached]]] = False
     problem = JointProblem(
         [replace(e, i=row[e.i], j=row[e.j]) for e in joined.edges],
         joined.intrinsics[reached],
         camera,
         free_focal=free,
-        free_center=several,
+        free_center=len(reached) >= _LEAST_FRAMES,
     )
     R, t = joined.cam_from_world[reached, :, :3], joined.cam_from_world[reached, :, 3]
     found = problem.solve(
