@@ -243,11 +243,12 @@ def test_ctrl_c_ends_a_solve_at_the_next_iteration() -> None:
     """Without a Python callback it would wait for the end of the solve."""
     code = f"""
 import sys; sys.path.insert(0, {HERE!r})
-import time, pyceres, test_third_party as t
+import signal, time, pyceres, test_third_party as t
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background jobs
 class Slow(pyceres.IterationCallback):
     def __call__(self, summary):
         print("iterating", flush=True)
-        time.sleep(0.5)
+        time.sleep(0.05)
         return pyceres.CallbackReturnType.SOLVER_CONTINUE
 model = t.tiny_model()
 adjuster = t.adjuster_of(model)
