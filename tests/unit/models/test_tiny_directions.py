@@ -6,25 +6,16 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+from orbits import wandering_orbit
 
 from vggt_sfm.geometry.cameras import project
 from vggt_sfm.models.tiny.directions import redirected
 from vggt_sfm.models.tiny.relative import Edge, relative_pose
-from vggt_sfm.training.scenes.cameras import look_at
 
 K = np.tile(np.array([[420.0, 0, 224], [0, 420.0, 168], [0, 0, 1]]), (4, 1, 1))
 RNG = np.random.default_rng(2)
 # no common point in the middle of all views: the focal length would be anything
-POSES = np.stack(
-    [
-        look_at(
-            np.array([4 * np.sin(a), RNG.uniform(-0.6, 0.6), -4 * np.cos(a)]),
-            RNG.normal(0, 0.7, 3),
-            RNG.normal(0, 20),
-        )
-        for a in np.deg2rad(17 * np.arange(4))
-    ]
-)
+POSES = wandering_orbit(4, 17, RNG)
 
 
 def true_direction(i: int, j: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from orbits import wandering_orbit
 from scipy.spatial.transform import Rotation
 
 from vggt_sfm.geometry.cameras import project
@@ -14,7 +15,6 @@ from vggt_sfm.models.tiny.assemble import Joined, misfit, refine
 from vggt_sfm.models.tiny.joint import Cameras, JointProblem, _fundamental, _slopes
 from vggt_sfm.models.tiny.relative import Edge, epipolar_lines, homogeneous
 from vggt_sfm.scene import Matches
-from vggt_sfm.training.scenes.cameras import look_at
 
 FRAMES, POINTS = 6, 150
 FOCALS = np.array([400.0, 520.0])
@@ -37,16 +37,7 @@ ROUGH = intrinsics(FOCALS * [1.12, 0.9], np.array([224.0, 168.0]))
 def make(noise_px: float, wrong: float = 0.0) -> tuple[np.ndarray, tuple[Edge, ...]]:
     """True poses, and pairs with noisy matches, some of them wrong."""
     rng = np.random.default_rng(3)
-    poses = np.stack(
-        [
-            look_at(
-                np.array([4 * np.sin(a), rng.uniform(-0.6, 0.6), -4 * np.cos(a)]),
-                rng.normal(0, 0.7, 3),
-                rng.normal(0, 20),
-            )
-            for a in np.deg2rad(13 * np.arange(FRAMES))
-        ]
-    )
+    poses = wandering_orbit(FRAMES, 13, rng)
     world = rng.uniform(-1.2, 1.2, (POINTS, 3))
     seen = [project(world, pose, TRUE[s])[0] for s, pose in enumerate(poses)]
     edges = []

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from vggt_sfm._checks import Bool, Float64, Int64
+from vggt_sfm.geometry.rigid import invert
 from vggt_sfm.models.tiny.directions import redirected
 from vggt_sfm.models.tiny.joining import (
     average_rotations,
@@ -15,14 +16,13 @@ from vggt_sfm.models.tiny.joining import (
     edge_scales,
     main_component,
 )
-from vggt_sfm.models.tiny.joint import Cameras, JointProblem
+from vggt_sfm.models.tiny.joint import Cameras, JointProblem, fundamental_matrices
 from vggt_sfm.models.tiny.relative import (
     ITERATIONS,
     Edge,
     epipolar_lines,
     homogeneous,
     relative_pose,
-    skew,
 )
 from vggt_sfm.models.tiny.two_view_depth import depths_by_frame
 from vggt_sfm.scene import Matches
@@ -67,12 +67,10 @@ def join(matches: Matches, intrinsics: Float64, iterations: int = ITERATIONS) ->
         edges = redirected(edges, rotations, intrinsics)
         scales = edge_scales(depths_by_frame(edges, intrinsics, frames), len(edges))
         edges, scales, measured = _reaching_edges(edges, scales)
-        kept = set(main_component(edges, frames).tolist())
+        kept = main_component(edges, frames)
         centers = camera_centers(edges, scales, rotations)
         edges = [e for e in edges if e.i in kept]
-        for s in kept:
-            poses[s, :, :3] = rotations[s]
-            poses[s, :, 3] = -rotations[s] @ centers[s]
+        poses[kept] = _poses(rotations[kept], centers[kept])
     return Joined(
         cam_from_world=poses,
         intrinsics=intrinsics,
@@ -104,18 +102,17 @@ def refine(joined: Joined, cameras: Int64, known: Bool) -> Joined:
         free_focal=free,
         free_center=len(reached) >= _LEAST_FRAMES,
     )
-    R, t = joined.cam_from_world[reached, :, :3], joined.cam_from_world[reached, :, 3]
+    begun = joined.cam_from_world[reached]
     found = problem.solve(
         Cameras(
-            rotations=R,
-            centers=-np.einsum("sba,sb->sa", R, t),
+            rotations=begun[:, :, :3],
+            centers=invert(begun)[:, :, 3],
             log_focal=np.zeros(len(free)),
             shift=np.zeros((len(free), 2)),
         )
     )
     poses, intrinsics = joined.cam_from_world.copy(), joined.intrinsics.copy()
-    poses[reached, :, :3] = found.rotations
-    poses[reached, :, 3] = -np.einsum("sab,sb->sa", found.rotations, found.centers)
+    poses[reached] = _poses(found.rotations, found.centers)
     intrinsics[reached] = problem.intrinsics(found)
     return replace(joined, cam_from_world=poses, intrinsics=intrinsics)
 
@@ -128,27 +125,25 @@ def misfit(matches: Matches, found: Joined) -> float:
         found: Cameras; the matches of frames without one count as wrong.
     """
     reached = set(found.reached)
+    F = fundamental_matrices(found.cam_from_world, found.intrinsics, matches.pairs)
     cost = [np.empty(0)]
     for p, (i, j) in enumerate(matches.pairs.tolist()):
         xy, _ = matches.of_pair(p)
         distance = np.full(len(xy), _MISFIT_MOST_PX)
         if {i, j} <= reached:
             sides = xy.astype(np.float64).reshape(-1, 2, 2)
-            points = homogeneous(sides[:, 0]), homogeneous(sides[:, 1])
-            distance, _, _ = epipolar_lines(_fundamental(found, i, j), *points)
+            distance, _, _ = epipolar_lines(
+                F[p], homogeneous(sides[:, 0]), homogeneous(sides[:, 1])
+            )
         capped = np.minimum(np.abs(distance), _MISFIT_MOST_PX)
         cost.append(np.log1p((capped / _MISFIT_UNIT_PX) ** 2))
     values = np.concatenate(cost)
     return float(values.mean()) if len(values) else 0.0
 
 
-def _fundamental(found: Joined, i: int, j: int) -> Float64:
-    """(3, 3) F of image j from image i, network px."""
-    a, b = found.cam_from_world[i], found.cam_from_world[j]
-    R = b[:, :3] @ a[:, :3].T
-    t = b[:, 3] - R @ a[:, 3]
-    inverse = np.linalg.inv(found.intrinsics[[i, j]])
-    return np.asarray(inverse[1].T @ skew(t / max(np.linalg.norm(t), 1e-12)) @ R @ inverse[0])
+def _poses(R: Float64, centers: Float64) -> Float64:
+    """(S, 3, 4) cam_from_world of cameras at (S, 3) centres."""
+    return np.concatenate([R, -R @ centers[:, :, None]], axis=2)
 
 
 def _edges(matches: Matches, intrinsics: Float64, iterations: int) -> list[Edge]:

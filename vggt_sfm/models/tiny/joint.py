@@ -12,6 +12,7 @@ from scipy.sparse.linalg import splu
 from scipy.spatial.transform import Rotation
 
 from vggt_sfm._checks import Bool, Float64, Int64
+from vggt_sfm.geometry.rigid import invert
 from vggt_sfm.models.tiny.relative import Edge, epipolar_lines, homogeneous
 
 # Where the influence of a match begins to fall, px, step by step: from what first estimates are
@@ -25,7 +26,7 @@ _FIXED = 1e12  # weight of a parameter that stays
 _RIDGE = 1e-6  # all cameras can move, turn and shrink together
 _FRAME, _LENS = 6, 3  # parameters: rotation and centre; log focal length and principal point
 _DAMPING, _LEAST_DAMPING, _TRIALS = 1e-4, 1e-7, 4
-_EYES = np.eye(3)
+_AXES = np.eye(3)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -51,10 +52,10 @@ class _Side(NamedTuple):
         """The side with one of its nine parameters changed."""
         kind, axis = divmod(parameter, 3)
         if kind == 0:
-            turn = Rotation.from_rotvec(step * _EYES[axis]).as_matrix()
+            turn = Rotation.from_rotvec(step * _AXES[axis]).as_matrix()
             return self._replace(rotation=turn @ self.rotation)
         if kind == 1:
-            return self._replace(center=self.center + step * _EYES[axis])
+            return self._replace(center=self.center + step * _AXES[axis])
         if axis == 0:
             return self._replace(focal=self.focal * np.exp(step))
         return self._replace(principal=self.principal + step * self.unit * np.eye(2)[axis - 1])
@@ -152,17 +153,8 @@ class JointProblem:
 
     def _sides(self, at: Cameras) -> tuple[_Side, _Side]:
         K = self.intrinsics(at)
-        first, second = (
-            _Side(
-                rotation=at.rotations[s],
-                center=at.centers[s],
-                focal=K[s][:, [0, 1], [0, 1]],
-                principal=K[s][:, :2, 2],
-                unit=self._unit,
-            )
-            for s in (self.i, self.j)
-        )
-        return first, second
+        ends = [_side(at.rotations, at.centers, K, s, self._unit) for s in (self.i, self.j)]
+        return ends[0], ends[1]
 
     def _normal_equations(self, at: Cameras, unit: float) -> tuple[csc_matrix, Float64]:
         """Sum the pairs' (18, 18) blocks and add what is known beforehand."""
@@ -193,6 +185,33 @@ class JointProblem:
         return np.concatenate(
             [_FRAME * s[:, None] + np.arange(_FRAME), lens[:, None] + np.arange(_LENS)], axis=1
         )
+
+
+def fundamental_matrices(cam_from_world: Float64, intrinsics: Float64, pairs: Int64) -> Float64:
+    """Matrices F with ``y' F x = 0`` for points x and y of the first and second frame of pairs.
+
+    Args:
+        cam_from_world: (S, 3, 4).
+        intrinsics: (S, 3, 3) px.
+        pairs: (E, 2) frames.
+
+    Returns:
+        (E, 3, 3).
+    """
+    centers = invert(cam_from_world)[:, :, 3]
+    ends = [_side(cam_from_world[:, :, :3], centers, intrinsics, s) for s in pairs.T]
+    return _fundamental(ends[0], ends[1])
+
+
+def _side(R: Float64, centers: Float64, K: Float64, s: Int64, unit: float = 1.0) -> _Side:
+    """The frames (E,) at one end of pairs."""
+    return _Side(
+        rotation=R[s],
+        center=centers[s],
+        focal=K[s][:, [0, 1], [0, 1]],
+        principal=K[s][:, :2, 2],
+        unit=unit,
+    )
 
 
 def _fundamental(first: _Side, second: _Side) -> Float64:
