@@ -108,6 +108,14 @@ def test_two_frames_tell_their_pose_but_not_their_lens() -> None:
     np.testing.assert_array_equal(found.cam_from_world[rest], roughly(poses)[rest])
 
 
+def test_a_lens_that_nothing_tells_leaves_all_cameras_alone() -> None:
+    poses, edges = make(noise_px=0.1)
+    begun = joined(roughly(poses), ROUGH, edges)
+    each_its_own = np.arange(FRAMES)
+    assert refine(begun, each_its_own, NO_ONE) is begun
+    assert refine(begun, each_its_own, ~NO_ONE) is not begun
+
+
 def test_without_pairs_nothing_changes() -> None:
     poses, _ = make(noise_px=0.0)
     begun = joined(poses, TRUE, ())

@@ -85,22 +85,27 @@ def refine(joined: Joined, cameras: Int64, known: Bool) -> Joined:
     Args:
         joined: Cameras as they were joined.
         cameras: (S,) numbers of the frames' cameras.
-        known: (S,) whose focal length is known and stays; so does that of cameras of few frames.
+        known: (S,) whose focal length is known and stays.
+
+    Returns:
+        Better cameras; the same ones where some lens is neither known nor told by several frames.
     """
     reached = joined.reached
     if not reached:
         return joined
     row = {frame: k for k, frame in enumerate(reached)}
     _, camera = np.unique(cameras[reached], return_inverse=True)
-    # single photographs of one facade by many cameras: a few wrong pairs bend any focal length
+    several = len(reached) >= _LEAST_FRAMES
     free = np.bincount(camera) >= _LEAST_FRAMES
     free[camera[known[reached]]] = False
+    if several and not (free[camera] | known[reached]).all():
+        return joined  # a few wrong pairs would bend focal lengths, and wrong ones would bend all
     problem = JointProblem(
         [replace(e, i=row[e.i], j=row[e.j]) for e in joined.edges],
         joined.intrinsics[reached],
         camera,
         free_focal=free,
-        free_center=len(reached) >= _LEAST_FRAMES,
+        free_center=several,
     )
     begun = joined.cam_from_world[reached]
     found = problem.solve(
