@@ -72,6 +72,7 @@ train-embedded: $(VENV)/installed
 	$(BIN)/python -m vggt_sfm.training.tiny matcher build/pool build/matcher $(if $(START),--start $(START))
 	$(BIN)/python -m vggt_sfm.training.tiny context build/pool build/matcher build/context \
 		$(if $(START),--start $(START))
+	$(BIN)/python -m vggt_sfm.training.tiny solve build/pool build/matcher build/context
 	$(BIN)/python -m vggt_sfm.training.tiny depth build/pool build/matcher build/depth \
 		$(if $(START),--start $(START))
 	$(BIN)/python -m vggt_sfm.training.package build/matcher build/context build/depth build/pool \

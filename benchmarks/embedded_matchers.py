@@ -20,6 +20,7 @@ from vggt_sfm.scene import Frame, Matches, PixelMap
 from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.features import Features, closer_look, extract_features
 from vggt_sfm.tracking.masks import no_mask
+from vggt_sfm.training.arrays import save_arrays
 
 MOST = 1000  # matches of a pair
 SIFT_LOOK = closer_look(TrackConfig())
@@ -134,7 +135,7 @@ class SiftMatcher:
             [frame], SIFT_LOOK, lambda f: read_upright(f.path), no_mask, SilentProgress()
         )
         self._cache.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **found._asdict())
+        save_arrays(path, **found._asdict())
         return found
 
 

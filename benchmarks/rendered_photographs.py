@@ -13,8 +13,8 @@ from PIL import ExifTags, Image
 
 from vggt_sfm import training
 from vggt_sfm._checks import Float64, UInt8
-from vggt_sfm._files import replacing
 from vggt_sfm.benchmarks.embedded_parts import METRES, Photographs
+from vggt_sfm.training.arrays import save_arrays
 from vggt_sfm.training.rendering.antialias import render_smooth
 from vggt_sfm.training.scenes.cameras import Cameras
 from vggt_sfm.training.scenes.description import SceneDescription, stack_scenes
@@ -82,12 +82,11 @@ def write_photographs(folder: Path, shots: Shots) -> Photographs:
             folder / "depth" / f"{s:02d}.png", compress_level=1
         )
     # last: a folder that has it is whole
-    with replacing(folder / _CAMERAS) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            cam_from_world=shots.cameras.cam_from_world,
-            intrinsics=shots.cameras.intrinsics,
-        )
+    save_arrays(
+        folder / _CAMERAS,
+        cam_from_world=shots.cameras.cam_from_world,
+        intrinsics=shots.cameras.intrinsics,
+    )
     return read_photographs(folder)
 
 

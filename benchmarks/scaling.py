@@ -21,6 +21,7 @@ from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import TinyBackbone
 from vggt_sfm.training.checkpoints import load_weights
 from vggt_sfm.training.loop import train
+from vggt_sfm.training.pool import load_shards
 from vggt_sfm.training.shards import ShardSource
 from vggt_sfm.training.tiny import COARSE_ONLY, SIZES, matcher_objective, matcher_plan
 
@@ -71,7 +72,7 @@ def measure(
             continue
         part = replace(plan, steps=length)
         objective = matcher_objective(model, fine_from=min(COARSE_ONLY, steps >> _HALVINGS))
-        train(model, objective, ShardSource(pool, plan.seed), output / size, part)
+        train(model, objective, ShardSource(pool, plan.seed, load_shards), output / size, part)
         averaged = TinyModel(config).eval()
         averaged.backbone.load_state_dict(load_weights(output / size)[0])
         yield Point(

@@ -1,4 +1,4 @@
-"""The depth head's loss on rendered scenes with simulated sparse depth."""
+"""The depth head's loss on rendered scenes, with sparse depth that was solved for or simulated."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from vggt_sfm.models.tiny.depth_head import CELLS, DEPTH_SCALE, DepthHead
+from vggt_sfm.models.tiny.depth_head import CELLS, DEPTH_SCALE, DepthHead, spread
 from vggt_sfm.models.tiny.network import COARSE, TinyBackbone
+from vggt_sfm.models.tiny.sweep import HYPOTHESES, sweep
+from vggt_sfm.training.pairs import mirror
 from vggt_sfm.training.photograph import photograph
 from vggt_sfm.training.pool import Shard
+from vggt_sfm.training.solved import SolvedShard
 
 _CELL = COARSE * DEPTH_SCALE  # px per value of sparse depth
 _FINE_STRIDE = _CELL // CELLS  # px per value of completed depth
@@ -20,16 +23,60 @@ _DRIFT, _LOST_DRIFT = 0.05, 0.4  # of the logarithms of the views' scales
 _LOST_SHARE = 0.15  # of scenes
 
 
-def draw_scene(
-    shard: Shard, rng: np.random.Generator, device: torch.device | str = "cpu"
+class GivenScene(NamedTuple):
+    """V views with what the depth head is given of them, and the truth."""
+
+    depth: torch.Tensor  # (V, H, W), 0 = sky
+    lateral: torch.Tensor  # (V, C, h, w)
+    sparse: torch.Tensor  # (V, h, w) log depth, NaN where there is none
+    alike: torch.Tensor  # (V, HYPOTHESES, h, w)
+    anchored: bool  # sparse depth has the unit of the true one
+
+
+def solved_scene(
+    backbone: TinyBackbone, shard: Shard, solved: SolvedShard, rng: np.random.Generator
+) -> GivenScene:
+    """Draw a scene that was solved for, on the backbone's device."""
+    device = backbone.log_temperature.device
+    scene = int(rng.integers(len(solved.views)))
+    few = int((solved.views[scene] >= 0).sum())
+    image, depth = _views(shard, scene, solved.views[scene, :few], device)
+    sparse, poses, K = (
+        torch.as_tensor(values[scene, :few], device=device)
+        for values in (solved.sparse, solved.cam_from_world, solved.intrinsics)
+    )
+    if rng.random() < 0.5:
+        image, depth, poses, K = mirror(image, depth, poses, K)
+        sparse = sparse.flip(-1)
+    seen = see(backbone, photograph(image, rng))
+    links = solved.links[scene, :few, :few].astype(np.float64)
+    log_sparse = sparse.log()
+    alike = sweep(seen.coarse, spread(log_sparse), poses, K, links)
+    return GivenScene(depth, seen.lateral, log_sparse, alike, anchored=False)
+
+
+def simulated_scene(backbone: TinyBackbone, shard: Shard, rng: np.random.Generator) -> GivenScene:
+    """Draw a scene with simulated matches, of one view or more, and without cameras."""
+    device = backbone.log_temperature.device
+    scene, count = int(rng.integers(len(shard.image))), shard.image.shape[1]
+    views = rng.permutation(count)[: int(rng.integers(1, count + 1))]
+    image, depth = _views(shard, scene, views, device)
+    if rng.random() < 0.5:
+        image, depth = image.flip(-1), depth.flip(-1)
+    seen = see(backbone, photograph(image, rng))
+    sparse = simulate_matches(depth, seen.matchable, rng)
+    alike = sparse.new_zeros(len(sparse), HYPOTHESES, *sparse.shape[1:])
+    anchored = bool(torch.isfinite(sparse).any())
+    return GivenScene(depth, seen.lateral, sparse, alike, anchored)
+
+
+def _views(
+    shard: Shard, scene: int, views: np.ndarray, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One scene's views: (V, 3, H, W) colours in [0, 1] and (V, H, W) depth, 0 = sky."""
-    scene = int(rng.integers(len(shard.image)))
-    image = torch.as_tensor(shard.image[scene], device=device).float().permute(0, 3, 1, 2) / 255
-    depth = torch.as_tensor(shard.depth[scene].astype(np.float32), device=device)
-    views = rng.permutation(len(image))[: int(rng.integers(1, len(image) + 1))]
-    image, depth = photograph(image[views], rng), depth[views]
-    return (image.flip(-1), depth.flip(-1)) if rng.random() < 0.5 else (image, depth)
+    """(V, 3, H, W) colours in [0, 1] and (V, H, W) depth, 0 = sky."""
+    image = torch.as_tensor(shard.image[scene, views], device=device)
+    depth = torch.as_tensor(shard.depth[scene, views].astype(np.float32), device=device)
+    return image.float().permute(0, 3, 1, 2) / 255, depth
 
 
 class Seen(NamedTuple):
@@ -37,6 +84,7 @@ class Seen(NamedTuple):
 
     lateral: torch.Tensor  # (V, C, h, w)
     matchable: torch.Tensor  # (V, h, w) logits
+    coarse: torch.Tensor  # (V, D, 2h, 2w) unit descriptors
 
 
 @torch.no_grad()
@@ -48,6 +96,7 @@ def see(backbone: TinyBackbone, image: torch.Tensor) -> Seen:
     return Seen(
         lateral=pool(features.lateral.float(), DEPTH_SCALE),
         matchable=pool(features.matchable.float()[:, None], DEPTH_SCALE)[:, 0],
+        coarse=features.coarse.float(),
     )
 
 
@@ -93,26 +142,24 @@ def _standardized(x: torch.Tensor) -> torch.Tensor:
     return (x - x.mean()) / (x.std() + 1e-6)
 
 
-def depth_loss(
-    head: DepthHead, lateral: torch.Tensor, depth: torch.Tensor, sparse: torch.Tensor
-) -> tuple[torch.Tensor, float]:
-    """Laplacian likelihood of the log depth, scale-free where no depth was given.
+def depth_loss(head: DepthHead, given: GivenScene) -> tuple[torch.Tensor, torch.Tensor]:
+    """Laplacian likelihood of the log depth, scale-free where the unit is not that of the truth.
 
     Returns:
-        The loss and the median absolute error of the log depth.
+        The loss and the errors of the log depth, (n,).
     """
-    center = sparse.nanmedian()
-    anchored = bool(torch.isfinite(center))
-    log_depth, log_error = head(lateral, sparse - center if anchored else sparse)
-    truth = depth[:, _FINE_STRIDE // 2 :: _FINE_STRIDE, _FINE_STRIDE // 2 :: _FINE_STRIDE]
+    sparse = given.sparse
+    center = sparse.nanmedian().nan_to_num(0.0)
+    log_depth, log_error = head(given.lateral, sparse - center, given.alike)
+    truth = given.depth[:, _FINE_STRIDE // 2 :: _FINE_STRIDE, _FINE_STRIDE // 2 :: _FINE_STRIDE]
     valid = truth > 0
-    residual = log_depth - truth.clamp(min=1e-3).log() + (center if anchored else 0.0)
-    if not anchored:
-        residual = residual - residual[valid].median()
+    residual = log_depth - truth.clamp(min=1e-3).log() + center
+    if not given.anchored:
+        residual = residual - residual[valid].detach().median()
     error = residual[valid].abs()
     likelihood = error / log_error[valid].exp() + log_error[valid]
     gradient = _roughness(residual, valid, 1) + _roughness(residual, valid, 2)
-    return likelihood.mean() + gradient, float(error.detach().median())
+    return likelihood.mean() + gradient, error.detach()
 
 
 def _roughness(residual: torch.Tensor, valid: torch.Tensor, axis: int) -> torch.Tensor:

@@ -9,10 +9,11 @@ import torch
 
 from vggt_sfm.errors import InputError
 from vggt_sfm.models.tiny.model import TinyModel
-from vggt_sfm.training.depth import draw_scene, see, simulate_matches
+from vggt_sfm.training.depth import depth_loss, solved_scene
 from vggt_sfm.training.matching import matching_loss
 from vggt_sfm.training.pairs import draw_pairs
 from vggt_sfm.training.pool import load_shard
+from vggt_sfm.training.solved import load_solved, path_of_solved
 
 _BATCHES = 24
 _PAIRS = 8
@@ -28,10 +29,10 @@ def evaluate(model: TinyModel, pool: Path) -> dict[str, float]:
     Returns:
         ``match_within_1px`` and ``match_median_px`` of the fine stage from a start at most one
         cell off, at 128 px; ``depth_within_25_percent`` and ``depth_median_error`` of completed
-        depth, where matches are simulated.
+        depth with the scene's scale removed, where matches and cameras are the model's own.
 
     Raises:
-        InputError: If the pool has no validation shard.
+        InputError: If the pool has no validation shard, or it was not solved.
     """
     shards = sorted(pool.glob("val-*.npz"))
     if not shards:
@@ -44,20 +45,12 @@ def evaluate(model: TinyModel, pool: Path) -> dict[str, float]:
         loss = matching_loss(model.backbone, pairs)
         within.append(loss.within_1px)
         median.append(loss.median_px)
-    ratios = []
+    solved = load_solved(path_of_solved(shards[0]))
+    errors = []
     for number in range(_SCENES):
-        rng = np.random.default_rng(number)
-        image, depth = draw_scene(shard, rng)
-        seen = see(model.backbone, image)
-        sparse = simulate_matches(depth, seen.matchable, rng)
-        center = sparse.nanmedian()
-        if not bool(torch.isfinite(center)):
-            continue
-        log_depth, _ = model.depth_head(seen.lateral, sparse - center)
-        truth = depth[:, 2::4, 2::4]
-        valid = truth > 0
-        ratios.append((log_depth + center - truth.clamp(min=1e-3).log())[valid].abs())
-    error = torch.cat(ratios).exp()
+        given = solved_scene(model.backbone, shard, solved, np.random.default_rng(number))
+        errors.append(depth_loss(model.depth_head, given)[1])
+    error = torch.cat(errors).exp()
     return {
         "match_within_1px": round(float(np.mean(within)), 4),
         "match_median_px": round(float(np.median(median)), 3),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from vggt_sfm._checks import Float64, UInt8
-from vggt_sfm._files import replacing
 from vggt_sfm._log import get_logger
 from vggt_sfm.errors import InputError
+from vggt_sfm.training.arrays import load_arrays, save_arrays
 from vggt_sfm.training.textures import TextureBank
 from vggt_sfm.training.views import random_views
 
@@ -64,8 +63,7 @@ def render_shard(
 
 def save_shard(path: Path, shard: Shard) -> None:
     """Write a shard as .npz, atomically."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{f.name: getattr(shard, f.name) for f in fields(Shard)})
+    save_arrays(path, **{f.name: getattr(shard, f.name) for f in fields(Shard)})
 
 
 def load_shard(path: Path) -> Shard:
@@ -74,11 +72,7 @@ def load_shard(path: Path) -> Shard:
     Raises:
         InputError: If the file is damaged.
     """
-    try:
-        with path.open("rb") as file, np.load(file) as data:
-            return Shard(**{f.name: data[f.name] for f in fields(Shard)})
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as a shard of rendered views: {error}") from error
+    return Shard(**load_arrays(path, (f.name for f in fields(Shard)), "a shard of rendered views"))
 
 
 def load_shards(paths: list[Path]) -> Shard:

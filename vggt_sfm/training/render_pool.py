@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from vggt_sfm._checks import UInt8
-from vggt_sfm._files import replacing
 from vggt_sfm.errors import InputError
 from vggt_sfm.models.choice import Device
 from vggt_sfm.models.device import select_device
+from vggt_sfm.training.arrays import load_arrays, save_arrays
 from vggt_sfm.training.commands import one_line_errors
 from vggt_sfm.training.pool import render_shard, save_shard
 from vggt_sfm.training.seeds import FIRST_VALIDATION_SEED
@@ -89,15 +89,14 @@ def render_pool(pool: Path, textures: Path | None, shards: int, device: torch.de
     cached = pool / "textures.npz"
     if not cached.exists():
         train, held_out = texture_sets(textures)
-        with replacing(cached) as temporary, temporary.open("wb") as file:
-            np.savez(file, train=train, held_out=held_out)
+        save_arrays(cached, train=train, held_out=held_out)
     if device.type == "cpu":
         torch.set_num_threads(1)  # two shards on two cores are faster than one on both
-    with np.load(cached) as data:
-        banks = {
-            "train": TextureBank(data["train"], device),
-            "val": TextureBank(data["held_out"], device),
-        }
+    kept = load_arrays(cached, ("train", "held_out"), "a pool's textures")
+    banks = {
+        "train": TextureBank(kept["train"], device),
+        "val": TextureBank(kept["held_out"], device),
+    }
     jobs = [("val", FIRST_VALIDATION_SEED)] + [("train", seed) for seed in range(shards)]
     for name, seed in jobs:
         path = pool / f"{name}-{seed:07d}.npz"

@@ -1,4 +1,4 @@
-"""Train the embedded model: ``python -m vggt_sfm.training.tiny matcher|context|depth POOL …``."""
+"""Train the embedded model, part by part: ``python -m vggt_sfm.training.tiny matcher POOL …``."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from vggt_sfm.models.tiny.depth_head import DepthHead
 from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.network import TinyBackbone, TinyConfig
 from vggt_sfm.training.checkpoints import load_weights
-from vggt_sfm.training.commands import training_on
+from vggt_sfm.training.commands import one_line_errors, training_on
 from vggt_sfm.training.context import begin_like, context_objective
-from vggt_sfm.training.depth import depth_loss, draw_scene, see, simulate_matches
+from vggt_sfm.training.depth import depth_loss, simulated_scene, solved_scene
 from vggt_sfm.training.loop import Loss, Objective, train
 from vggt_sfm.training.matching import matching_loss
 from vggt_sfm.training.pairs import draw_pairs
 from vggt_sfm.training.plan import Plan
-from vggt_sfm.training.pool import Shard
+from vggt_sfm.training.pool import Shard, load_shards
 from vggt_sfm.training.shards import ShardSource
+from vggt_sfm.training.solved import SolvedPool, load_solved_pool, solve_pool
 
 SIZES: Final = {
     "small": TinyConfig(
@@ -47,6 +48,7 @@ BATCHES: Final = ((128, 8), (176, 4), (256, 2))
 COARSE_ONLY = 400  # steps before the fine loss joins, when training starts from nothing
 FINE_POINTS = 96
 SCENES_A_STEP = 2
+SIMULATED_SHARE = 0.3  # of the scenes that depth is learned from
 MATCHER_DECAY, DEPTH_DECAY = 0.5, 0.4  # a run can be made longer until then
 MUON_TIMES = 10.0  # Muon's rate is this many times AdamW's
 
@@ -99,7 +101,7 @@ def train_matcher(
     if start is not None:
         model.load_state_dict(TinyModel.load(start, device).backbone.state_dict())
     objective = matcher_objective(model, fine_from=COARSE_ONLY if start is None else 0)
-    train(model, objective, ShardSource(pool, plan.seed), folder, plan)
+    train(model, objective, ShardSource(pool, plan.seed, load_shards), folder, plan)
 
 
 def train_context(
@@ -121,7 +123,7 @@ def train_context(
     else:
         context.load_state_dict(started.state_dict())
     objective = context_objective(context, backbone, BATCHES)
-    train(context, objective, ShardSource(pool, plan.seed), folder, plan)
+    train(context, objective, ShardSource(pool, plan.seed, load_shards), folder, plan)
 
 
 def frozen_backbone(matcher: Path, device: torch.device) -> TinyBackbone:
@@ -147,15 +149,19 @@ def train_depth(
     if start is not None:
         head.load_state_dict(TinyModel.load(start, device).depth_head.state_dict())
 
-    def objective(data: Shard, rng: np.random.Generator, step: int) -> Iterator[Loss]:
+    def objective(data: SolvedPool, rng: np.random.Generator, step: int) -> Iterator[Loss]:
         for _ in range(SCENES_A_STEP):
-            image, depth = draw_scene(data, rng, device)
-            seen = see(backbone, image)
-            sparse = simulate_matches(depth, seen.matchable, rng)
-            loss, error = depth_loss(head, seen.lateral, depth, sparse)
-            yield Loss(loss / SCENES_A_STEP, {"log_depth_error": error / SCENES_A_STEP})
+            shard, solved = data[rng.integers(len(data))]
+            if rng.random() < SIMULATED_SHARE:
+                given = simulated_scene(backbone, shard, rng)
+            else:
+                given = solved_scene(backbone, shard, solved, rng)
+            loss, errors = depth_loss(head, given)
+            yield Loss(
+                loss / SCENES_A_STEP, {"log_depth_error": float(errors.median()) / SCENES_A_STEP}
+            )
 
-    train(head, objective, ShardSource(pool, plan.seed), folder, plan)
+    train(head, objective, ShardSource(pool, plan.seed, load_solved_pool), folder, plan)
 
 
 @click.group()
@@ -226,6 +232,22 @@ def context_command(
     plan = matcher_plan(steps, rate, seed)
     with training_on(device) as place:
         train_context(pool, matcher, folder, plan, start=start, device=place)
+
+
+@main.command("solve")
+@_POOL
+@_MATCHER
+@click.argument("context", type=click.Path(path_type=Path, exists=True))
+def solve_command(pool: Path, matcher: Path, context: Path) -> None:
+    """Solve a pool's scenes for cameras and sparse depth.
+
+    What was solved is kept, whatever weights it was solved with: POOL/solved-*.npz.
+    """
+    with one_line_errors():
+        model = TinyModel(SIZES["full"])
+        for name, folder in (("backbone", matcher), ("context", context)):
+            model.get_submodule(name).load_state_dict(load_weights(folder)[0])
+        solve_pool(model.eval(), pool)
 
 
 @main.command("depth")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.csgraph import shortest_path
 
 from vggt_sfm.models.tiny.context import CrossBlock, PairContext
 from vggt_sfm.models.tiny.depth_head import DepthHead
@@ -20,6 +21,7 @@ from vggt_sfm.models.tiny.matching import (
 from vggt_sfm.models.tiny.model import choose_pairs
 from vggt_sfm.models.tiny.network import Features, TinyBackbone, TinyConfig
 from vggt_sfm.models.tiny.pair_matcher import PairMatcher
+from vggt_sfm.models.tiny.sweep import HYPOTHESES
 from vggt_sfm.training.context import begin_like
 
 # points start between four fine cells, and random features favour one of them
@@ -165,16 +167,19 @@ def test_depth_head_starts_as_the_depth_it_is_given() -> None:
     head = DepthHead(16, width=32, pairs=1).eval()
     sparse = torch.full((2, 8, 12), torch.nan)
     sparse[:, 2:6, 3:9] = 0.7
+    alike = torch.randn(2, HYPOTHESES, 8, 12)
+    alike = torch.randn(2, HYPOTHESES, 8, 12)
     with torch.no_grad():
-        log_depth, log_error = head(torch.randn(2, 16, 8, 12), sparse)
+        log_depth, log_error = head(torch.randn(2, 16, 8, 12), sparse, alike)
     assert log_depth.shape == log_error.shape == (2, 32, 48)
     np.testing.assert_allclose(log_depth[:, 12:20, 16:32], 0.7, atol=1e-4)
 
 
 def test_depth_head_copes_with_no_depth_at_all() -> None:
     head = DepthHead(16, width=32, pairs=1).eval()
+    alike = torch.zeros(1, HYPOTHESES, 8, 12)
     with torch.no_grad():
-        log_depth, _ = head(torch.randn(1, 16, 8, 12), torch.full((1, 8, 12), torch.nan))
+        log_depth, _ = head(torch.randn(1, 16, 8, 12), torch.full((1, 8, 12), torch.nan), alike)
     assert bool(torch.isfinite(log_depth).all())
 
 
@@ -186,7 +191,22 @@ def test_all_pairs_of_few_frames_and_the_most_similar_of_many() -> None:
     pairs = choose_pairs(similarity)
     assert len(pairs) == len(set(pairs)) < 40 * 39 / 2
     assert all((s, s + 1) in pairs for s in range(39))
-    assert all(i < j and j - i <= 10 for i, j in pairs)
+    assert all(i < j for i, j in pairs)
+
+
+def test_pairs_close_the_loop_of_a_walk() -> None:
+    """A walk around a block: frames of the end are like those of the beginning, but not most."""
+    count = 60
+    place = np.arange(count) / count
+    apart = np.abs(place[:, None] - place)
+    round_the_block = np.minimum(apart, 1 - apart)
+    similarity = (-apart - 0.3 * round_the_block + 2.0).astype(np.float32)
+    pairs = choose_pairs(similarity)
+    graph = np.zeros((count, count), bool)
+    graph[tuple(np.transpose(pairs))] = True
+    steps = shortest_path(graph | graph.T, unweighted=True)
+    assert steps[0, count - 1] <= 8  # 14 without loops
+    assert len(pairs) <= 4.5 * count
 
 
 def test_a_sparing_matcher_asks_for_context_only_where_pairs_are_not_obvious(

@@ -50,7 +50,7 @@ def train_matcher(pool: Path, folder: Path, stop_at: int = 4) -> TinyBackbone:
         yield Loss(loss.total, {"coarse": loss.coarse})
 
     plan = Plan(steps=4, peak_rate=1e-3, seed=3, save_every=2, log_every=1)
-    train(model, objective, ShardSource(pool, 3), folder, plan)
+    train(model, objective, ShardSource(pool, 3, load_shards), folder, plan)
     return model
 
 

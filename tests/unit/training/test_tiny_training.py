@@ -45,6 +45,10 @@ def test_from_scenes_to_packaged_weights_and_on_from_there(tmp_path: Path) -> No
     assert len(list(pool.glob("train-*.npz"))) == 2
     command(tiny.main, "matcher", pool, matcher, "--steps", 2)
     command(tiny.main, "context", pool, matcher, context, "--steps", 2)
+    early = CliRunner().invoke(tiny.main, ["depth", *map(str, (pool, matcher, depth))])
+    assert (early.exit_code, "training.tiny solve" in early.output) == (3, True)
+    command(tiny.main, "solve", pool, matcher, context)
+    command(tiny.main, "solve", pool, matcher, context)  # what is there is kept
     command(tiny.main, "depth", pool, matcher, depth, "--steps", 2)
     weights = tmp_path / "tiny.safetensors"
     record = package.package(matcher, context, depth, pool, weights, textures=["none"])

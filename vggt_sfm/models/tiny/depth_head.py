@@ -1,4 +1,4 @@
-"""Dense depth from the frames' features and the sparse depth of their matches.
+"""Dense depth from the frames' features, the sparse depth of their matches and a sweep of depths.
 
 Tokens of all frames attend to each other in alternating frame and global blocks, as in VGGT
 (Wang et al., CVPR 2025), so frames with few matches borrow their scale from the others.
@@ -11,6 +11,7 @@ from torch import nn
 
 from vggt_sfm.models.layers import Block, grid_positions, rope
 from vggt_sfm.models.tiny.network import ConvBlock
+from vggt_sfm.models.tiny.sweep import HYPOTHESES
 
 _HEADS = 4
 CELLS = 4  # depth values a side in each cell
@@ -30,6 +31,9 @@ class DepthHead(nn.Module):
         """
         super().__init__()
         self.enter = nn.Conv2d(lateral + 2, width, 1)
+        self.enter_sweep = nn.Sequential(
+            nn.Conv2d(HYPOTHESES, width, 1), nn.GELU(), nn.Conv2d(width, width, 1)
+        )
         self.before = ConvBlock(width)
         self.shrink = nn.Conv2d(width, width, 2, stride=2)
         self.frame_blocks = nn.ModuleList(
@@ -42,11 +46,12 @@ class DepthHead(nn.Module):
         self.after = nn.Sequential(ConvBlock(width), ConvBlock(width))
         self.leave = nn.Conv2d(width, 2 * CELLS**2, 1)
         # untrained, the head repeats the depth it is given
-        for name in ("weight", "bias"):
-            nn.init.zeros_(self.leave.get_parameter(name))
+        for last in (self.leave, self.enter_sweep[-1]):
+            for name in ("weight", "bias"):
+                nn.init.zeros_(last.get_parameter(name))
 
     def forward(
-        self, lateral: torch.Tensor, sparse: torch.Tensor
+        self, lateral: torch.Tensor, sparse: torch.Tensor, alike: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict depth for S frames of one scene.
 
@@ -54,15 +59,15 @@ class DepthHead(nn.Module):
             lateral: (S, C, h, w) backbone features; h and w are even.
             sparse: (S, h, w) log depth of the matches, scene units, centred by its median;
                 NaN where a cell has none.
+            alike: (S, HYPOTHESES, h, w) of a sweep around ``spread(sparse)``; 0: nothing known.
 
         Returns:
             (S, 4h, 4w) log depth in the same units and (S, 4h, 4w) log of its expected error.
         """
-        known = torch.isfinite(sparse)
-        filled = torch.where(known, sparse, torch.zeros_like(sparse))
-        base = _spread(filled, known)
-        given = torch.stack([base, known.float()], 1)
-        x = self.before(self.enter(torch.cat([lateral, given], 1)))
+        base = spread(sparse)
+        given = torch.stack([base, torch.isfinite(sparse).float()], 1)
+        x = self.enter(torch.cat([lateral, given], 1)) + self.enter_sweep(alike)
+        x = self.before(x)
         tokens = self.shrink(x)
         rows, columns = tokens.shape[-2:]
         tokens = tokens.flatten(2).transpose(1, 2)  # (S, P, width)
@@ -81,10 +86,12 @@ class DepthHead(nn.Module):
         return smooth[:, 0] + log_depth, log_error.clamp(-6, 3)
 
 
-def _spread(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Fill unknown cells of (S, h, w) maps, 0 so far, from known ones ever farther away."""
-    mass = known.to(values.dtype)
-    result, filled = values, known
+def spread(sparse: torch.Tensor) -> torch.Tensor:
+    """Fill the NaN of (S, h, w) maps from known cells ever farther away; 0 where there is none."""
+    filled = torch.isfinite(sparse)
+    values = torch.where(filled, sparse, torch.zeros_like(sparse))
+    mass = filled.to(values.dtype)
+    result = values
     for reach in (3, 9, 27):
         near = nn.functional.avg_pool2d(values[:, None], reach, 1, reach // 2)[:, 0]
         count = nn.functional.avg_pool2d(mass[:, None], reach, 1, reach // 2)[:, 0]

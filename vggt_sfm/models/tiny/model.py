@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.sparse.csgraph import minimum_spanning_tree, shortest_path
 from torch import nn
 
 from vggt_sfm._checks import Float32, Float64
@@ -18,12 +19,13 @@ from vggt_sfm._log import Progress
 from vggt_sfm.errors import WeightsError
 from vggt_sfm.models.choice import TINY_STRIDE
 from vggt_sfm.models.tiny.context import PairContext
-from vggt_sfm.models.tiny.depth_head import DEPTH_SCALE, DepthHead
+from vggt_sfm.models.tiny.depth_head import DEPTH_SCALE, DepthHead, spread
 from vggt_sfm.models.tiny.matching import HIDDEN
 from vggt_sfm.models.tiny.network import COARSE, Features, TinyBackbone, TinyConfig
 from vggt_sfm.models.tiny.pair_matcher import PairMatcher
 from vggt_sfm.models.tiny.solve import Solution, solve_cameras
 from vggt_sfm.models.tiny.sparse import normalize_scale, sparse_depths
+from vggt_sfm.models.tiny.sweep import shared_matches, sweep
 from vggt_sfm.scene import Matches, PixelMap, Predictions, Scene
 
 _ALL_PAIRS_UP_TO = 12  # frames
@@ -31,10 +33,21 @@ _ALL_PAIRS_UP_TO = 12  # frames
 _ALWAYS_TOLD_UP_TO = 4
 # of the frames most like a frame: the nearest for certain matches, a farther one for its baseline
 _RANKS = (0, 2, 6)
+_LOOP_STEPS = 4  # from pair to pair: what is at least so far apart may close a loop
+_FRAMES_A_LOOP = 3  # a loop for every so many frames, at most
 _POOLED_CELLS = 200  # of each frame, compared to find out how alike frames are
 # of a pair: cameras and depth gain by all of them, tracks have enough of the most confident
 _MOST_MATCHES, _MOST_FOR_TRACKS = 1000, 500
 _DEPTH_GROUP = 12  # frames that attend to each other: all of them would cost time squared
+
+
+class Solved(NamedTuple):
+    """What is known of S frames before their depth is completed; the median depth is one unit."""
+
+    features: list[Features]  # S, each on its own (B = 1)
+    matches: Matches
+    solution: Solution
+    sparse: Float32  # (S, r, c) depth of the matches in cells of 16 px, NaN where there is none
 
 
 class TinyModel(nn.Module):
@@ -73,11 +86,22 @@ class TinyModel(nn.Module):
             scene: The frames and their pixel maps into ``images``.
             progress: Where the frames and pairs are counted.
         """
+        height, width = images.shape[2:]
+        return self._with_depth(self.solve(images, scene, progress), height, width)
+
+    @torch.no_grad()
+    def solve(self, images: Float32, scene: Scene, progress: Progress) -> Solved:
+        """Describe and match frames and solve for their cameras; arguments as in ``predict``."""
         features = self._describe(images, scene.pixel_maps, progress)
         similarity = _similarity(features)
         matches = self._match(features, choose_pairs(similarity), progress)
         solution = solve_cameras(matches, scene, similarity)
-        return self._with_depth(features, images, solution, matches)
+        frames, _, height, width = images.shape
+        small = _multiple(height / DEPTH_SCALE), _multiple(width / DEPTH_SCALE)
+        rows, columns = small[0] // COARSE, small[1] // COARSE
+        sparse = sparse_depths(solution, frames, height, width, rows, columns)
+        solution, sparse = normalize_scale(solution, sparse)
+        return Solved(features, matches, solution, sparse)
 
     def _describe(
         self, images: Float32, maps: Iterable[PixelMap], progress: Progress
@@ -116,18 +140,20 @@ class TinyModel(nn.Module):
         many = len(features) > _ALWAYS_TOLD_UP_TO
         return PairMatcher(self.backbone, self.context, features, sparing=many)
 
-    def _with_depth(
-        self, features: list[Features], images: Float32, solution: Solution, matches: Matches
-    ) -> Predictions:
-        frames, _, height, width = images.shape
-        small = _multiple(height / DEPTH_SCALE), _multiple(width / DEPTH_SCALE)
-        rows, columns = small[0] // COARSE, small[1] // COARSE
-        sparse = sparse_depths(solution, frames, height, width, rows, columns)
-        solution, sparse = normalize_scale(solution, sparse)
+    def _with_depth(self, solved: Solved, height: int, width: int) -> Predictions:
+        features, matches, solution, sparse = solved
+        frames, rows, columns = sparse.shape
         log_sparse = torch.as_tensor(sparse, device=next(self.parameters()).device).log()
+        alike = sweep(
+            torch.cat([f.coarse for f in features]),
+            spread(log_sparse),
+            torch.as_tensor(solution.cam_from_world).to(log_sparse),
+            torch.as_tensor(solution.intrinsics).to(log_sparse),
+            shared_matches(solution.edges, frames),
+        )
         lateral = [nn.functional.adaptive_avg_pool2d(f.lateral, (rows, columns)) for f in features]
         groups = [slice(k, k + _DEPTH_GROUP) for k in range(0, frames, _DEPTH_GROUP)]
-        parts = [self.depth_head(torch.cat(lateral[g]), log_sparse[g]) for g in groups]
+        parts = [self.depth_head(torch.cat(lateral[g]), log_sparse[g], alike[g]) for g in groups]
         log_depth, log_error = (torch.cat(maps) for maps in zip(*parts, strict=True))
         full = nn.functional.interpolate(
             torch.stack([log_depth, log_error], 1), (height, width), mode="bilinear"
@@ -185,7 +211,8 @@ def _pooled(features: Features) -> torch.Tensor:
 def choose_pairs(similarity: Float32) -> list[tuple[int, int]]:
     """Choose which pairs to match: all of a few frames, else some of each frame's most similar.
 
-    A spanning tree of the most similar pairs keeps the graph in one piece.
+    A spanning tree of the most similar pairs keeps the graph in one piece, and pairs of similar
+    frames that are far apart in it keep long walks from drifting.
 
     Args:
         similarity: (S, S).
@@ -203,4 +230,22 @@ def choose_pairs(similarity: Float32) -> list[tuple[int, int]]:
     tree = minimum_spanning_tree(unlike).tocoo()
     linked = [(i, int(j)) for i in range(count) for j in nearest[i]]
     linked += zip(tree.row.tolist(), tree.col.tolist(), strict=True)
-    return sorted({(min(pair), max(pair)) for pair in linked})
+    return sorted({(min(pair), max(pair)) for pair in linked + _loops(similarity, linked)})
+
+
+def _loops(similarity: Float32, linked: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Choose pairs that close loops, one after the other, as each one brings others nearer."""
+    count = len(similarity)
+    graph = np.zeros((count, count), bool)
+    graph[tuple(np.transpose(linked))] = True
+    graph |= graph.T
+    found: list[tuple[int, int]] = []
+    while len(found) < count // _FRAMES_A_LOOP:
+        steps = shortest_path(graph, unweighted=True)
+        alike = np.where(steps >= _LOOP_STEPS, similarity, 0.0)
+        i, j = (int(s) for s in np.unravel_index(alike.argmax(), alike.shape))
+        if alike[i, j] <= 0:
+            break
+        found.append((i, j))
+        graph[i, j] = graph[j, i] = True
+    return found
