@@ -12,7 +12,7 @@ from vggt_sfm.models.tiny.network import COARSE, TinyBackbone
 from vggt_sfm.models.tiny.sweep import HYPOTHESES, sweep
 from vggt_sfm.training.pairs import mirror
 from vggt_sfm.training.photograph import photograph
-from vggt_sfm.training.pool import Shard
+from vggt_sfm.training.pool import Shard, colors, depths
 from vggt_sfm.training.solved import SolvedShard
 
 _CELL = COARSE * DEPTH_SCALE  # px per value of sparse depth
@@ -40,7 +40,8 @@ def solved_scene(
     device = backbone.log_temperature.device
     scene = int(rng.integers(len(solved.views)))
     few = int((solved.views[scene] >= 0).sum())
-    image, depth = _views(shard, scene, solved.views[scene, :few], device)
+    views = solved.views[scene, :few]
+    image, depth = colors(shard, scene, views, device), depths(shard, scene, views, device)
     sparse, poses, K = (
         torch.as_tensor(values[scene, :few], device=device)
         for values in (solved.sparse, solved.cam_from_world, solved.intrinsics)
@@ -60,7 +61,7 @@ def simulated_scene(backbone: TinyBackbone, shard: Shard, rng: np.random.Generat
     device = backbone.log_temperature.device
     scene, count = int(rng.integers(len(shard.image))), shard.image.shape[1]
     views = rng.permutation(count)[: int(rng.integers(1, count + 1))]
-    image, depth = _views(shard, scene, views, device)
+    image, depth = colors(shard, scene, views, device), depths(shard, scene, views, device)
     if rng.random() < 0.5:
         image, depth = image.flip(-1), depth.flip(-1)
     seen = see(backbone, photograph(image, rng))
@@ -68,15 +69,6 @@ def simulated_scene(backbone: TinyBackbone, shard: Shard, rng: np.random.Generat
     alike = sparse.new_zeros(len(sparse), HYPOTHESES, *sparse.shape[1:])
     anchored = bool(torch.isfinite(sparse).any())
     return GivenScene(depth, seen.lateral, sparse, alike, anchored)
-
-
-def _views(
-    shard: Shard, scene: int, views: np.ndarray, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(V, 3, H, W) colours in [0, 1] and (V, H, W) depth, 0 = sky."""
-    image = torch.as_tensor(shard.image[scene, views], device=device)
-    depth = torch.as_tensor(shard.depth[scene, views].astype(np.float32), device=device)
-    return image.float().permute(0, 3, 1, 2) / 255, depth
 
 
 class Seen(NamedTuple):

@@ -17,12 +17,11 @@ from safetensors.torch import save_file
 
 from vggt_sfm.models.records import EMBEDDED_WEIGHTS
 from vggt_sfm.models.tiny.model import TinyModel
-from vggt_sfm.training.checkpoints import load_weights
 from vggt_sfm.training.commands import one_line_errors
 from vggt_sfm.training.evaluate import evaluate
 from vggt_sfm.training.render_pool import SIDE, VIEWS
 from vggt_sfm.training.scenes.draw import KINDS
-from vggt_sfm.training.tiny import SIZES
+from vggt_sfm.training.tiny import SIZES, load_parts
 
 
 def package(
@@ -52,10 +51,7 @@ def package(
     config = SIZES["full"]
     started = None if start is None else json.loads(start.with_suffix(".json").read_text())
     model = TinyModel(config)
-    runs = {}
-    for name, folder in (("backbone", matcher), ("context", context), ("depth_head", depth)):
-        weights, runs[name] = load_weights(folder)
-        model.get_submodule(name).load_state_dict(weights)
+    runs = load_parts(model, backbone=matcher, context=context, depth_head=depth)
     state = {k: v.half().contiguous() for k, v in model.state_dict().items()}
     # what is measured is what is shipped
     model.load_state_dict({k: v.float() for k, v in state.items()})

@@ -10,7 +10,7 @@ import torch
 from vggt_sfm._checks import Int64
 from vggt_sfm.errors import InputError
 from vggt_sfm.training.photograph import photograph
-from vggt_sfm.training.pool import Shard
+from vggt_sfm.training.pool import Shard, colors, depths
 from vggt_sfm.training.warp import Geometry
 
 LEAST_OVERLAP = 0.08  # share of the first view's pixels that the second one sees
@@ -49,11 +49,10 @@ def draw_pairs(
         InputError: If there are none, as in scenes with one camera.
     """
     scenes, views = _overlapping(shard, count, rng)
-    image = torch.as_tensor(shard.image[scenes, views], device=device).float() / 255
-    depth = torch.as_tensor(shard.depth[scenes, views].astype(np.float32), device=device)
+    image, depth = colors(shard, scenes, views, device), depths(shard, scenes, views, device)
     pose = torch.as_tensor(shard.cam_from_world[scenes, views], device=device).float()
     K = torch.as_tensor(shard.intrinsics[scenes, views], device=device).float()
-    image, depth, K = crop(image.permute(0, 1, 4, 2, 3), depth, K, side, rng)
+    image, depth, K = crop(image, depth, K, side, rng)
     if rng.random() < 0.5:
         image, depth, pose, K = mirror(image, depth, pose, K)
     flat = photograph(image.flatten(0, 1), rng)

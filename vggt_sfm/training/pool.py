@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from vggt_sfm._checks import Float64, UInt8
+from vggt_sfm._checks import Float64, Int64, UInt8
 from vggt_sfm._log import get_logger
-from vggt_sfm.errors import InputError
-from vggt_sfm.training.arrays import load_arrays, save_arrays
+from vggt_sfm.training.arrays import load_record, readable, save_record
 from vggt_sfm.training.textures import TextureBank
 from vggt_sfm.training.views import random_views
 
@@ -63,7 +63,7 @@ def render_shard(
 
 def save_shard(path: Path, shard: Shard) -> None:
     """Write a shard as .npz, atomically."""
-    save_arrays(path, **{f.name: getattr(shard, f.name) for f in fields(Shard)})
+    save_record(path, shard)
 
 
 def load_shard(path: Path) -> Shard:
@@ -72,7 +72,7 @@ def load_shard(path: Path) -> Shard:
     Raises:
         InputError: If the file is damaged.
     """
-    return Shard(**load_arrays(path, (f.name for f in fields(Shard)), "a shard of rendered views"))
+    return load_record(path, Shard, "a shard of rendered views")
 
 
 def load_shards(paths: list[Path]) -> Shard:
@@ -81,14 +81,22 @@ def load_shards(paths: list[Path]) -> Shard:
     Raises:
         InputError: If none can be read.
     """
-    loaded = []
-    for path in paths:
-        try:
-            loaded.append(load_shard(path))
-        except InputError as error:
-            _log.warning("%s", error)
-    if not loaded:
-        raise InputError(f"{paths[0].parent}: none of its {len(paths)} shards can be read")
+    loaded = readable(paths, load_shard)
     return Shard(
         **{f.name: np.concatenate([getattr(s, f.name) for s in loaded]) for f in fields(Shard)}
     )
+
+
+def colors(
+    shard: Shard, scene: Int64 | int, views: Int64, device: torch.device | str = "cpu"
+) -> torch.Tensor:
+    """Return the images of some views, (…, 3, H, W) in [0, 1]."""
+    image = torch.as_tensor(shard.image[scene, views], device=device)
+    return image.float().movedim(-1, -3) / 255
+
+
+def depths(
+    shard: Shard, scene: Int64 | int, views: Int64, device: torch.device | str = "cpu"
+) -> torch.Tensor:
+    """Return the depth of some views, (…, H, W), 0 = sky."""
+    return torch.as_tensor(shard.depth[scene, views].astype(np.float32), device=device)

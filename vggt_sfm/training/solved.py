@@ -10,20 +10,18 @@ from pathlib import Path
 
 import click
 import numpy as np
-import torch
 
 from vggt_sfm._checks import Float32, Int64
-from vggt_sfm._log import SilentProgress, get_logger
+from vggt_sfm._log import SilentProgress
 from vggt_sfm.errors import InputError
 from vggt_sfm.models.tiny.model import TinyModel
 from vggt_sfm.models.tiny.sweep import shared_matches
 from vggt_sfm.scene import Frame, PixelMap, Scene, Size
-from vggt_sfm.training.arrays import load_arrays, save_arrays
+from vggt_sfm.training.arrays import load_record, readable, save_record
 from vggt_sfm.training.photograph import photograph
-from vggt_sfm.training.pool import Shard, load_shard
+from vggt_sfm.training.pool import Shard, colors, load_shard
 
 _FEWEST = 2  # views
-_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -63,8 +61,7 @@ def _solve(
     model: TinyModel, shard: Shard, scene: int, views: Int64, rng: np.random.Generator
 ) -> SolvedShard:
     """One scene, without the first axis."""
-    color = torch.as_tensor(shard.image[scene, views]).float().permute(0, 3, 1, 2) / 255
-    images = photograph(color, rng).numpy()
+    images = photograph(colors(shard, scene, views), rng).numpy()
     solved = model.solve(images, _scene(images, shard.intrinsics[scene, views]), SilentProgress())
     few, count = len(views), shard.image.shape[1]
 
@@ -113,7 +110,7 @@ def solve_pool(model: TinyModel, pool: Path) -> None:
         if target.exists():
             continue
         solved = solve_shard(model, load_shard(path), number)
-        save_arrays(target, **{f.name: getattr(solved, f.name) for f in fields(SolvedShard)})
+        save_record(target, solved)
         click.echo(f"{target.name}: {len(solved.views)} scenes", err=True)
 
 
@@ -123,7 +120,7 @@ def load_solved(path: Path) -> SolvedShard:
     Raises:
         InputError: If the file is missing or damaged.
     """
-    return SolvedShard(**load_arrays(path, (f.name for f in fields(SolvedShard)), "solved views"))
+    return load_record(path, SolvedShard, "solved views")
 
 
 SolvedPool = list[tuple[Shard, SolvedShard]]
@@ -135,15 +132,5 @@ def load_solved_pool(shards: list[Path]) -> SolvedPool:
     Raises:
         InputError: If none can be read.
     """
-    loaded = []
-    for path in shards:
-        try:
-            loaded.append((load_shard(path), load_solved(path_of_solved(path))))
-        except InputError as error:
-            _log.warning("%s", error)
-    if not loaded:
-        raise InputError(
-            f"{shards[0].parent}: none of its {len(shards)} shards can be read with what was "
-            "solved of it; make that with vggt_sfm.training.tiny solve"
-        )
-    return loaded
+    hint = " with what was solved of it; make that with vggt_sfm.training.tiny solve"
+    return readable(shards, lambda p: (load_shard(p), load_solved(path_of_solved(p))), hint)

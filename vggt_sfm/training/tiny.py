@@ -133,6 +133,15 @@ def frozen_backbone(matcher: Path, device: torch.device) -> TinyBackbone:
     return backbone
 
 
+def load_parts(model: TinyModel, **folders: Path) -> dict[str, dict[str, float]]:
+    """Give parts of a model the averaged weights of their runs; return the runs' numbers."""
+    runs = {}
+    for name, folder in folders.items():
+        weights, runs[name] = load_weights(folder)
+        model.get_submodule(name).load_state_dict(weights)
+    return runs
+
+
 def train_depth(
     pool: Path,
     matcher: Path,
@@ -245,8 +254,7 @@ def solve_command(pool: Path, matcher: Path, context: Path) -> None:
     """
     with one_line_errors():
         model = TinyModel(SIZES["full"])
-        for name, folder in (("backbone", matcher), ("context", context)):
-            model.get_submodule(name).load_state_dict(load_weights(folder)[0])
+        load_parts(model, backbone=matcher, context=context)
         solve_pool(model.eval(), pool)
 
 

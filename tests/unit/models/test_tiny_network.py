@@ -192,6 +192,7 @@ def test_all_pairs_of_few_frames_and_the_most_similar_of_many() -> None:
     assert len(pairs) == len(set(pairs)) < 40 * 39 / 2
     assert all((s, s + 1) in pairs for s in range(39))
     assert all(i < j for i, j in pairs)
+    assert sum(j - i > 10 for i, j in pairs) <= 40 // 3  # loops
 
 
 def test_pairs_close_the_loop_of_a_walk() -> None:

@@ -238,14 +238,14 @@ def _loops(similarity: Float32, linked: list[tuple[int, int]]) -> list[tuple[int
     count = len(similarity)
     graph = np.zeros((count, count), bool)
     graph[tuple(np.transpose(linked))] = True
-    graph |= graph.T
+    steps = shortest_path(graph, directed=False, unweighted=True)
     found: list[tuple[int, int]] = []
     while len(found) < count // _FRAMES_A_LOOP:
-        steps = shortest_path(graph, unweighted=True)
         alike = np.where(steps >= _LOOP_STEPS, similarity, 0.0)
         i, j = (int(s) for s in np.unravel_index(alike.argmax(), alike.shape))
         if alike[i, j] <= 0:
             break
         found.append((i, j))
-        graph[i, j] = graph[j, i] = True
+        through = steps[:, [i]] + 1 + steps[[j]]
+        steps = np.minimum(steps, np.minimum(through, through.T))
     return found
