@@ -31,6 +31,8 @@ def fit_points(bundle: Bundle, active: Bool, loss_px: float, iterations: int) ->
     section 3.2, for all points at once; the Jacobian leaves out the lens distortion.
     """
     rows = np.flatnonzero(active)
+    if not len(rows):
+        return bundle
     moved, point = np.unique(bundle.point_of[rows], return_inverse=True)
     count, xyz = len(moved), bundle.xyz[moved]
     damping = np.full(count, _START_DAMPING)

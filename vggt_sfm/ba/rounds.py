@@ -120,6 +120,7 @@ class Rounds:
         for _ in range(_LAST_TRIES):
             used = good
             self._solve(last, used, choice.prior_scale)
+            self._bring_back_lost_points(used)
             good = self._good()
             if good.sum() <= _GREW * used.sum():
                 break  # else freed intrinsics won observations that are worth another solve
@@ -252,6 +253,14 @@ class Rounds:
         if self._config.threads is not None:
             return self._config.threads or os.cpu_count() or 1
         return 1 if self._num_images < DENSE_LIMIT else os.cpu_count() or 1
+
+    def _bring_back_lost_points(self, used: Bool) -> None:
+        """Place the points that took no part in a solve, whose cameras have left them behind."""
+        took_part = np.bincount(self.bundle.point_of[used], minlength=len(self.bundle.xyz)) > 0
+        lost = self._candidates & ~took_part[self.bundle.point_of]
+        self.bundle = lift_points(self.bundle, self._seed, self._candidates, took_part)
+        for scale_px in POINT_LOSSES_PX:
+            self.bundle = fit_points(self.bundle, lost, scale_px * self._px, POINT_STEPS)
 
     def _in_front(self) -> Bool:
         """Observations with a projection: behind a camera COLMAP's residual is a constant 0."""

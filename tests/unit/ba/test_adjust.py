@@ -76,6 +76,15 @@ def test_a_rough_prediction_becomes_an_accurate_model() -> None:
         assert report.num_refined == 6
 
 
+@pytest.mark.parametrize("seed", [1, 2, 5])
+def test_tracks_that_are_lost_on_the_way_are_back_in_the_end(seed: int) -> None:
+    data = synthetic_scene(num_frames=6, num_points=200, arc_deg=30, pixel_noise=0.3, seed=seed)
+    data = disturbed(data, rotation_deg=10, center=0.5, focal=1.6, depth=0.5, seed=seed)
+    result, report = adjusted(data)
+    assert report.inlier_ratio_after > 0.98
+    assert result.num_points3D() >= 197
+
+
 def test_good_predictions_do_not_get_worse_with_few_noisy_tracks() -> None:
     """Paired over 20 scenes: the mean must not fall, whatever single scenes do."""
     before, after, error_fell = [], [], 0
@@ -160,7 +169,8 @@ def test_other_entries_into_the_schedule_are_tried_where_the_first_misfits(
 
     easy, stuck = hard(0), hard(1)
     names = [entry.name for entry in adjusted(easy)[1].rounds]
-    assert names == ["rough", "coarse", "focal", "tight", "all", "last"]
+    assert names[:6] == ["rough", "coarse", "focal", "tight", "all", "last"]
+    assert set(names[6:]) <= {"last"}
     result, report = adjusted(stuck)
     assert [entry.name for entry in report.rounds].count("tight") == 3
     monkeypatch.setattr(rounds, "ENTRIES", (2,))

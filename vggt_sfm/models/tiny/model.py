@@ -20,11 +20,12 @@ from vggt_sfm.errors import WeightsError
 from vggt_sfm.models.choice import TINY_STRIDE
 from vggt_sfm.models.tiny.context import PairContext
 from vggt_sfm.models.tiny.depth_head import DEPTH_SCALE, DepthHead, spread
+from vggt_sfm.models.tiny.fitting import fit
 from vggt_sfm.models.tiny.matching import HIDDEN
 from vggt_sfm.models.tiny.network import COARSE, Features, TinyBackbone, TinyConfig
 from vggt_sfm.models.tiny.pair_matcher import PairMatcher
 from vggt_sfm.models.tiny.solve import Solution, solve_cameras
-from vggt_sfm.models.tiny.sparse import normalize_scale, sparse_depths
+from vggt_sfm.models.tiny.sparse import match_depths, normalize_scale, sparse_depths
 from vggt_sfm.models.tiny.sweep import shared_matches, sweep
 from vggt_sfm.scene import Matches, PixelMap, Predictions, Scene
 
@@ -158,10 +159,11 @@ class TinyModel(nn.Module):
         full = nn.functional.interpolate(
             torch.stack([log_depth, log_error], 1), (height, width), mode="bilinear"
         )
+        depth, points = full[:, 0].exp().cpu().numpy(), match_depths(solution, frames)
         return Predictions(
             cam_from_world=solution.cam_from_world,
             intrinsics=solution.intrinsics,
-            depth=full[:, 0].exp().cpu().numpy(),
+            depth=np.stack([fit(d, p) for d, p in zip(depth, points, strict=True)]),
             depth_confidence=(-full[:, 1]).exp().cpu().numpy(),
             camera_sources=solution.sources,
             matches=matches.select(np.arange(len(matches.pairs)), _MOST_FOR_TRACKS),

@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from vggt_sfm._checks import Float32
+from vggt_sfm._checks import Float32, Float64
 from vggt_sfm.models.tiny.solve import Solution
 from vggt_sfm.models.tiny.two_view_depth import edge_depths
+
+
+class DepthPoints(NamedTuple):
+    """What the matches of one frame say of its depth."""
+
+    xy: Float64  # (n, 2) network px
+    depth: Float64  # (n,) scene units, above 0
+
+
+def match_depths(solution: Solution, frames: int) -> list[DepthPoints]:
+    """Depth of the verified matches of each of S frames."""
+    xy: list[list[Float64]] = [[np.empty((0, 2))] for _ in range(frames)]
+    depth: list[list[Float64]] = [[np.empty(0)] for _ in range(frames)]
+    for e in solution.edges:
+        a, b = solution.cam_from_world[e.i], solution.cam_from_world[e.j]
+        R = b[:, :3] @ a[:, :3].T
+        t = b[:, 3] - R @ a[:, 3]
+        z_i, z_j, good = edge_depths(e, solution.intrinsics, R, t)
+        for s, z, at in ((e.i, z_i, e.xy[:, :2]), (e.j, z_j, e.xy[:, 2:])):
+            xy[s].append(at[good])
+            depth[s].append(z[good])
+    points = zip(map(np.concatenate, xy), map(np.concatenate, depth), strict=True)
+    return [DepthPoints(*each) for each in points]
 
 
 def sparse_depths(
@@ -27,27 +51,19 @@ def sparse_depths(
     Returns:
         (S, rows, columns) depth, scene units; NaN where no match fell.
     """
-    frame, cell, depth = [], [], []
-    for e in solution.edges:
-        a, b = solution.cam_from_world[e.i], solution.cam_from_world[e.j]
-        R = b[:, :3] @ a[:, :3].T
-        t = b[:, 3] - R @ a[:, 3]
-        z_i, z_j, good = edge_depths(e, solution.intrinsics, R, t)
-        for s, z, xy in ((e.i, z_i, e.xy[:, :2]), (e.j, z_j, e.xy[:, 2:])):
-            x = np.clip(xy[good, 0] / width * columns, 0, columns - 1).astype(np.int64)
-            y = np.clip(xy[good, 1] / height * rows, 0, rows - 1).astype(np.int64)
-            frame.append(np.full(len(x), s))
-            cell.append(y * columns + x)
-            depth.append(z[good])
-    result = np.full(frames * rows * columns, np.nan, np.float32)
-    if frame:
-        key = np.concatenate(frame) * (rows * columns) + np.concatenate(cell)
-        values = np.concatenate(depth)
-        order = np.lexsort((values, key))
-        key, values = key[order], values[order]
-        unique, first, count = np.unique(key, return_index=True, return_counts=True)
-        result[unique] = values[first + count // 2]
-    return result.reshape(frames, rows, columns)
+    points = match_depths(solution, frames)
+    key = []
+    for s, (xy, _) in enumerate(points):
+        x = np.clip(xy[:, 0] / width * columns, 0, columns - 1).astype(np.int64)
+        y = np.clip(xy[:, 1] / height * rows, 0, rows - 1).astype(np.int64)
+        key.append((s * rows + y) * columns + x)
+    cell, values = np.concatenate(key), np.concatenate([p.depth for p in points])
+    order = np.lexsort((values, cell))
+    cell, values = cell[order], values[order]
+    unique, first, count = np.unique(cell, return_index=True, return_counts=True)
+    result = np.full(len(points) * rows * columns, np.nan, np.float32)
+    result[unique] = values[first + count // 2]
+    return result.reshape(len(points), rows, columns)
 
 
 def normalize_scale(solution: Solution, depths: Float32) -> tuple[Solution, Float32]:
