@@ -90,7 +90,7 @@ def write_photos(folder: Path, found: list[View], suffix: str = ".jpg") -> list[
     truth: dict[str, Any] = {}
     for n, view in enumerate(found, start=1):
         path = folder / f"img{n}{suffix}"
-        Image.fromarray(render(view)).save(path, quality=95)
+        save(path, view)
         paths.append(path)
         truth[path.stem] = {
             "focal": view.focal,
@@ -98,6 +98,11 @@ def write_photos(folder: Path, found: list[View], suffix: str = ".jpg") -> list[
         }
     (folder.parent / TRUTH_FILE).write_text(json.dumps(truth))
     return paths
+
+
+def save(path: Path, view: View) -> None:
+    """Render a view to a file."""
+    Image.fromarray(render(view)).save(path, quality=95)
 
 
 @cache

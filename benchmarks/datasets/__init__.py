@@ -1,0 +1,1 @@
+"""Public data sets with true cameras, each in its official layout."""
