@@ -1,7 +1,8 @@
 """The phototourism test scenes of the Image Matching Challenge 2021.
 
 Official layout, in ``<scene>/set_100``: ``images/*.jpg``, ``sub_set/<size>bag_<number>.txt`` with
-one image a line, and ``calibration/calibration_<image>.h5`` with K, R and T, world to camera. Protocol: every bag of 5, 10 and 25 photographs, in the order of their names.
+one image a line, and ``calibration/calibration_<image>.h5`` with K, R and T, world to camera.
+Protocol: every bag of 5, 10 and 25 photographs, in the order of their names.
 """
 
 from __future__ import annotations

@@ -25,9 +25,7 @@ class Re10k:
     """RealEstate10K's test videos, as far as their frames are on disk."""
 
     name = "re10k"
-    source = (
-        "https://google.github.io/realestate10k (annotations; extract the frames)"
-    )
+    source = "https://google.github.io/realestate10k (annotations; extract the frames)"
 
     def __init__(self, root: Path) -> None:
         """Read nothing yet; ``root`` holds ``test/*.txt`` and ``frames/test/``."""

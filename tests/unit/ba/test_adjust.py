@@ -20,6 +20,7 @@ from vggt_sfm.ba import rounds
 from vggt_sfm.ba.adjust import adjust
 from vggt_sfm.ba.bundle import read_bundle
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
+from vggt_sfm.ba.evidence import Verdict
 from vggt_sfm.ba.report import BundleReport
 from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.io.colmap import read_sparse, write_sparse
@@ -176,6 +177,32 @@ def test_other_entries_into_the_schedule_are_tried_where_the_first_misfits(
     monkeypatch.setattr(rounds, "ENTRIES", (2,))
     assert auc5(poses(adjusted(stuck)[0]), stuck) < 10
     assert auc5(poses(result), stuck) > 60
+
+
+@pytest.mark.parametrize(("focal", "kept"), [(1.3, True), (1.8, False)])
+def test_a_very_different_focal_length_needs_evidence(
+    monkeypatch: pytest.MonkeyPatch, focal: float, kept: bool
+) -> None:
+    data = synthetic_scene(num_frames=6, num_points=200, arc_deg=90, pixel_noise=0.3)
+    data = disturbed(data, rotation_deg=3, center=0.1, focal=focal, depth=0.1)
+    _, report = adjusted(data)
+    assert report.status == "refined", "here held-out tracks fit far better"
+    assert report.held_out_before_px is not None
+    assert report.held_out_after_px is not None
+    assert report.held_out_before_px > 3 * report.held_out_after_px
+    hold_out = rounds.hold_out
+
+    def undecided(*arguments: Any) -> Verdict | None:  # Any: handed through
+        verdict = hold_out(*arguments)
+        return verdict and replace(verdict, before_px=1.1 * verdict.after_px)
+
+    monkeypatch.setattr(rounds, "hold_out", undecided)
+    result, report = adjusted(data)
+    assert (report.status == "refined") == kept
+    assert (report.reason == "") == kept
+    if not kept:
+        assert "focal length is 1.8 times off the predicted one" in report.reason
+        np.testing.assert_allclose(poses(result), data.predictions.cam_from_world, atol=1e-9)
 
 
 def test_intrinsics_that_are_held_stay() -> None:
