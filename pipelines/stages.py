@@ -205,10 +205,10 @@ def write_model(output: Path, model: pycolmap.Reconstruction) -> None:
 
 # Raise a version when the meaning of the stage's result changes: old results are then not found.
 INGEST = Stage(number=1, name="ingest", version=2, run=run_ingest, store=Hdf5Store(Scene))
-PREDICT = Stage(number=2, name="predict", version=8, run=run_predict, store=Hdf5Store(Predictions))
+PREDICT = Stage(number=2, name="predict", version=9, run=run_predict, store=Hdf5Store(Predictions))
 TRACK = Stage(number=3, name="track", version=4, run=run_track, store=Hdf5Store(Tracks))
 SEED = Stage(number=4, name="seed", version=2, run=run_seed, store=None)
-ADJUST = Stage(number=5, name="adjust", version=4, run=run_adjust, store=AdjustedStore())
+ADJUST = Stage(number=5, name="adjust", version=5, run=run_adjust, store=AdjustedStore())
 EXPORT = Stage(number=6, name="export", version=1, run=run_export, store=None)
 
 STAGES = {stage.name: stage for stage in (INGEST, PREDICT, TRACK, SEED, ADJUST, EXPORT)}

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from vggt_sfm._checks import Float32, Float64
 from vggt_sfm.models.tiny.sparse import DepthPoints
+from vggt_sfm.models.tiny.thinned import scaled, thin, thin_centers
 
 _CELL = 16  # px of the grid
 _BIN = 0.1  # of the logarithm of depth
 _REACH = 2.0  # standard deviation of what a match tells of its surroundings, cells and bins
 _PRIOR = 2.0  # matches that the depth as it is counts for
 _GROSS = 0.3  # of the logarithm: matches farther off than this are of something else
-_STRIDE = 4  # px between corrections
 
 
 def fit(depth: Float32, points: DepthPoints) -> Float32:
@@ -45,19 +44,12 @@ def fit(depth: Float32, points: DepthPoints) -> Float32:
     np.add.at(total, cell, residual[kept])
     np.add.at(count, cell, 1.0)
     grid = _gathered(total) / (_gathered(count) + _PRIOR)
-    return (depth * np.exp(_read(grid, (log_depth - nearest) / _BIN))).astype(np.float32)
+    x, y = np.moveaxis(thin_centers(height, width), -1, 0) / _CELL
+    bins = (thin(log_depth) - nearest) / _BIN
+    return scaled(depth, map_coordinates(grid, [y, x, bins], order=1, mode="nearest"))
 
 
 def _gathered(grid: Float64) -> Float64:
     """Sum what is near, weighted by how near it is."""
     weight = (np.sqrt(2 * np.pi) * _REACH) ** grid.ndim
     return np.asarray(weight * gaussian_filter(grid, _REACH, mode="constant"))
-
-
-def _read(grid: Float64, bins: Float32) -> Float64:
-    """Interpolate the grid at each of (H, W) pixels, which are in those bins."""
-    height, width = bins.shape
-    sparse = bins[_STRIDE // 2 :: _STRIDE, _STRIDE // 2 :: _STRIDE]
-    y, x = (np.indices(sparse.shape) * _STRIDE + _STRIDE // 2) / _CELL
-    values = map_coordinates(grid, [y, x, sparse], order=1, mode="nearest")
-    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))

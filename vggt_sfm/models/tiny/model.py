@@ -18,6 +18,7 @@ from vggt_sfm._checks import Float32, Float64
 from vggt_sfm._log import Progress
 from vggt_sfm.errors import WeightsError
 from vggt_sfm.models.choice import TINY_STRIDE
+from vggt_sfm.models.tiny.agreement import agree
 from vggt_sfm.models.tiny.context import PairContext
 from vggt_sfm.models.tiny.depth_head import DEPTH_SCALE, DepthHead, spread
 from vggt_sfm.models.tiny.fitting import fit
@@ -145,12 +146,13 @@ class TinyModel(nn.Module):
         features, matches, solution, sparse = solved
         frames, rows, columns = sparse.shape
         log_sparse = torch.as_tensor(sparse, device=next(self.parameters()).device).log()
+        links = shared_matches(solution.edges, frames)
         alike = sweep(
             torch.cat([f.coarse for f in features]),
             spread(log_sparse),
             torch.as_tensor(solution.cam_from_world).to(log_sparse),
             torch.as_tensor(solution.intrinsics).to(log_sparse),
-            shared_matches(solution.edges, frames),
+            links,
         )
         lateral = [nn.functional.adaptive_avg_pool2d(f.lateral, (rows, columns)) for f in features]
         groups = [slice(k, k + _DEPTH_GROUP) for k in range(0, frames, _DEPTH_GROUP)]
@@ -159,12 +161,15 @@ class TinyModel(nn.Module):
         full = nn.functional.interpolate(
             torch.stack([log_depth, log_error], 1), (height, width), mode="bilinear"
         )
-        depth, points = full[:, 0].exp().cpu().numpy(), match_depths(solution, frames)
+        depth, confidence = full[:, 0].exp().cpu().numpy(), (-full[:, 1]).exp().cpu().numpy()
+        points = match_depths(solution, frames)
+        depth = np.stack([fit(d, p) for d, p in zip(depth, points, strict=True)])
+        poses, K = solution.cam_from_world, solution.intrinsics
         return Predictions(
-            cam_from_world=solution.cam_from_world,
-            intrinsics=solution.intrinsics,
-            depth=np.stack([fit(d, p) for d, p in zip(depth, points, strict=True)]),
-            depth_confidence=(-full[:, 1]).exp().cpu().numpy(),
+            cam_from_world=poses,
+            intrinsics=K,
+            depth=agree(depth, confidence, poses, K, links),
+            depth_confidence=confidence,
             camera_sources=solution.sources,
             matches=matches.select(np.arange(len(matches.pairs)), _MOST_FOR_TRACKS),
         )

@@ -49,13 +49,13 @@ def sweep(
     rays = _cell_centers(rows, columns).to(coarse) * torch.cat([size, size.new_ones(1)])
     tried = (around.flatten(1)[..., None] + _offsets().to(around)).exp()  # (S, P, HYPOTHESES)
     result = []
-    for s, partners in enumerate(_partners(links)):
+    for s, others in enumerate(partners(links)):
         pose = cam_from_world[s]
         ray = rays @ torch.linalg.inv(intrinsics[s]).T
         world = (ray[:, None] * tried[s][..., None] - pose[:, 3]) @ pose[:, :3]
         seen = [
             _cosines(own[s], coarse[p], _project(world, cam_from_world[p], intrinsics[p], size))
-            for p in partners
+            for p in others
         ]
         best = _most_alike(seen) if seen else torch.zeros_like(tried[s])
         result.append(best.T.reshape(HYPOTHESES, rows, columns))
@@ -82,8 +82,8 @@ def _cell_centers(rows: int, columns: int) -> torch.Tensor:
     return torch.stack([x, y, torch.ones_like(x)], -1).flatten(0, 1)
 
 
-def _partners(links: Float64) -> list[list[int]]:
-    """For each frame, the others that it has most in common with."""
+def partners(links: Float64) -> list[list[int]]:
+    """For each of S frames, the few others that it has most in common with, by (S, S) links."""
     others = links * (1 - np.eye(len(links)))
     order = np.argsort(-others, axis=1, kind="stable")[:, :_PARTNERS]
     return [[int(p) for p in row if others[s, p] > 0] for s, row in enumerate(order)]
