@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from vggt_sfm import __version__
-from vggt_sfm.cli.native import missing_library
+from vggt_sfm.cli.native import let_waiting_threads_sleep, missing_library
 from vggt_sfm.cli.options import common_options
 from vggt_sfm.errors import CapabilityError, VggtSfmError
 
@@ -57,6 +57,7 @@ class Group(click.Group):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         """Run a command line and leave the process with its exit code; Any: as click has it."""
         words = list(sys.argv[1:] if args is None else args)
+        let_waiting_threads_sleep()
         sys.exit(self._run(words, **{**options, "standalone_mode": False}))
 
     def _run(self, words: list[str], **options: Any) -> int:
