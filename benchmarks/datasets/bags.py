@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -63,6 +64,18 @@ def required(path: Path, source: str) -> Path:
     if not path.exists():
         raise InputError(f"{path}: missing; the data set is obtained from {source}")
     return path
+
+
+def present(root: Path, folders: Sequence[str], source: str) -> list[str]:
+    """Return those of a data set's folders that are there.
+
+    Raises:
+        InputError: If none is; as in :func:`required`.
+    """
+    found = [name for name in folders if (root / name).is_dir()]
+    if not found:
+        required(root / folders[0], source)
+    return found
 
 
 def draw(names: list[str], count: int, rng: np.random.Generator) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from vggt_sfm._checks import Float64
-from vggt_sfm.benchmarks.datasets.bags import Bag, Truth, draw, required
+from vggt_sfm.benchmarks.datasets.bags import Bag, Truth, draw, present, required
 from vggt_sfm.errors import InputError
 
 # fmt: off
@@ -51,9 +51,7 @@ class Co3d:
 
     def bags(self, rng: np.random.Generator) -> list[Bag]:
         """Draw ten frames of every test sequence."""
-        categories = [name for name in CATEGORIES if (self._root / name).is_dir()]
-        if not categories:
-            required(self._root / CATEGORIES[0], self.source)
+        categories = present(self._root, CATEGORIES, self.source)
         return [bag for name in categories for bag in self._of_category(name, rng)]
 
     def _of_category(self, category: str, rng: np.random.Generator) -> list[Bag]:

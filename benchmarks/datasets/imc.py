@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from vggt_sfm._checks import Float64
-from vggt_sfm.benchmarks.datasets.bags import Bag, Truth, required
+from vggt_sfm.benchmarks.datasets.bags import Bag, Truth, present, required
 from vggt_sfm.errors import InputError
 
 SCENES = (
@@ -44,9 +44,7 @@ class Imc:
 
     def bags(self, rng: np.random.Generator) -> list[Bag]:
         """List the published bags; nothing is drawn."""
-        scenes = [scene for scene in SCENES if (self._root / scene).is_dir()]
-        if not scenes:
-            required(self._root / SCENES[0], self.source)
+        scenes = present(self._root, SCENES, self.source)
         return [bag for scene in scenes for bag in self._of_scene(scene)]
 
     def _of_scene(self, scene: str) -> list[Bag]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vggt_sfm.benchmarks.datasets.bags import Bag, Truth, required
-from vggt_sfm.errors import InputError
+from vggt_sfm.training.arrays import load_arrays
 
 _IMAGES = "scannet_test_1500"
 _CORNER_FROM_CENTRE = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])  # of pixel origins, px
@@ -45,28 +44,12 @@ class Scannet1500:
         number = int(bag.name.split()[1])
         second = np.reshape(self._pairs["rel_pose"][number], (3, 4)).astype(np.float64)
         scene = Path(bag.images[0]).parts[1]
-        if scene not in self._intrinsics:
-            raise InputError(f"{self._root / 'intrinsics.npz'}: no intrinsics of {scene}")
-        K = np.asarray(self._intrinsics[scene], np.float64)[:3, :3] + _CORNER_FROM_CENTRE
+        path = required(self._root / "intrinsics.npz", self.source)
+        K = load_arrays(path, [scene], "intrinsics of scenes")[scene].astype(np.float64)
+        K = K[:3, :3] + _CORNER_FROM_CENTRE
         return Truth(cam_from_world=np.stack([np.eye(3, 4), second]), intrinsics=np.stack([K, K]))
 
     @cached_property
-    def _pairs(self) -> dict[str, Any]:
-        return _arrays(required(self._root / "test.npz", self.source), "name", "rel_pose")
-
-    @cached_property
-    def _intrinsics(self) -> dict[str, Any]:
-        return _arrays(required(self._root / "intrinsics.npz", self.source))
-
-
-def _arrays(path: Path, *names: str) -> dict[str, Any]:
-    """Read an .npz file that holds at least some arrays."""
-    try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    missing = [name for name in names if name not in arrays]
-    if missing:
-        raise InputError(f"{path}: no array {missing[0]!r}")
-    return arrays
+    def _pairs(self) -> dict[str, np.ndarray]:
+        path = required(self._root / "test.npz", self.source)
+        return load_arrays(path, ["name", "rel_pose"], "pairs of ScanNet-1500")

@@ -28,7 +28,7 @@ _REFERENCE_WIDTH_PX = 518
 _MAX_FOCAL_CHANGE = 3.0
 # More than this, and held-out tracks must fit better by as much as exceeds it: focal lengths and
 # poses can trade along a valley where errors hardly change. On 203 rendered scenes without this
-# rule, six of the seven worst adjustments had changed focal lengths by 1.6 to 2.7.
+# rule, the five worst adjustments had changed focal lengths by 1.7 to 2.7.
 _FREE_FOCAL_CHANGE = 1.5
 # Principal points farther from their start, of the longer side, and distortions larger than this
 # are no camera's but a scene's that does not determine them.

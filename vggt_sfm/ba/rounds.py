@@ -143,8 +143,7 @@ class Rounds:
 
         Wide losses were seen to turn good predictions of narrow arcs inside out.
         """
-        for scale_px in POINT_LOSSES_PX:
-            self.bundle = fit_points(self.bundle, active, scale_px * self._px, POINT_STEPS)
+        self._fit_points(active)
         fits = active & self._fits()
         if fits.sum() < NEAR_SHARE * active.sum():
             return False
@@ -259,8 +258,11 @@ class Rounds:
         took_part = np.bincount(self.bundle.point_of[used], minlength=len(self.bundle.xyz)) > 0
         lost = self._candidates & ~took_part[self.bundle.point_of]
         self.bundle = lift_points(self.bundle, self._seed, self._candidates, took_part)
+        self._fit_points(lost)
+
+    def _fit_points(self, active: Bool) -> None:
         for scale_px in POINT_LOSSES_PX:
-            self.bundle = fit_points(self.bundle, lost, scale_px * self._px, POINT_STEPS)
+            self.bundle = fit_points(self.bundle, active, scale_px * self._px, POINT_STEPS)
 
     def _in_front(self) -> Bool:
         """Observations with a projection: behind a camera COLMAP's residual is a constant 0."""
