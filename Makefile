@@ -50,7 +50,7 @@ stage-hashes: $(VENV)/dev
 	$(BIN)/python tests/pipelines/test_stage_versions.py --write
 
 bench: $(VENV)/installed
-	$(BIN)/python -m vggt_sfm.benchmarks.real_photos --data $(DATA) -o build/bench
+	$(BIN)/vggt-sfm bench poses --data $(DATA) -o build/bench
 
 # Is this the published network? Four CPU minutes and 7 GB; PARITY=--no-full leaves VGGT-1B's size out.
 parity: $(VENV)/installed

@@ -22,11 +22,12 @@ from vggt_sfm._checks import Float64
 from vggt_sfm.benchmarks import markdown
 from vggt_sfm.benchmarks.colmap_run import DATABASE, extract, map_images, match, quiet
 from vggt_sfm.benchmarks.intrinsics import MODES, colmap_options, self_calibrated
-from vggt_sfm.benchmarks.real_photos import FEATURES, rotation_agreement, score
+from vggt_sfm.benchmarks.scores import errors_of, named_scores, stacked
 from vggt_sfm.errors import GateError
 from vggt_sfm.io.colmap import poses_by_name, read_sparse
 
 SCENES = ("fountain-P11", "Herz-Jesus-P8", "7scenes_a", "sacre_coeur")
+FEATURES = 4096  # of pycolmap, as in the data sets' README
 ANGLES = ("1", "3", "5", "30")
 MOST_LOST = 0.5
 # Angles that count; the ground truth of 7scenes_a says nothing below.
@@ -68,8 +69,8 @@ class Photographs:
     def scored(self, poses: dict[str, Float64]) -> tuple[int, dict[str, float] | None]:
         """Return how many images have a pose, and exact AUC."""
         truth = None if self.truth is None else poses_by_name(self.truth)
-        row = score(poses, truth, sorted(path.name for path in self.images.iterdir()))
-        return row["registered"], row.get("auc_exact")
+        scores = named_scores(poses, truth)
+        return len(poses), None if scores is None else scores.auc_exact
 
 
 def run_mode(found: Photographs, mode: str, seeds: int, output: Path) -> Iterator[Outcome]:
@@ -131,6 +132,15 @@ def medians(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Return the median exact AUC over seeds by angle; empty without ground truth."""
     known = [outcome.auc for outcome in outcomes if outcome.auc is not None]
     return {angle: float(np.median([auc[angle] for auc in known])) for angle in ANGLES if known}
+
+
+def rotation_agreement(a: dict[str, Float64], b: dict[str, Float64]) -> float | None:
+    """Median angle between the relative rotations of two models, degrees."""
+    names = sorted(set(a) & set(b))
+    if len(names) < 2:
+        return None
+    errors = errors_of(stacked(a, names), stacked(b, names))
+    return round(float(np.median(errors.rotation)), 3)
 
 
 def outcome_row(outcomes: Sequence[Outcome]) -> str:

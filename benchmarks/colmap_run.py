@@ -1,4 +1,4 @@
-"""pycolmap's own incremental pipeline with one thread, as a function and as a process.
+"""pycolmap's own pipelines, incremental and global, as functions and as a process.
 
 ``python -m vggt_sfm.benchmarks.colmap_run IMAGES FOLDER OPTIONS`` (JSON) prints a line of JSON:
 CPU seconds by step, and the mean number of features of an image.
@@ -10,11 +10,12 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import pyceres
 import pycolmap
 
 DATABASE = "database.db"
@@ -36,11 +37,13 @@ class ColmapOptions:
     camera_params: str = ""
     """Given intrinsics, by commas, which are then held."""
     seed: int | None = None
+    threads: int = 1
+    """-1: one a core."""
 
 
 def quiet() -> None:
-    """Keep pycolmap's log of every step from the terminal."""
-    pycolmap.logging.minloglevel = _GLOG_ERROR
+    """Keep the log of every step of pycolmap and pyceres from the terminal."""
+    pycolmap.logging.minloglevel = pyceres.logging.minloglevel = _GLOG_ERROR
 
 
 def incremental(
@@ -100,7 +103,7 @@ def match(database: Path, options: ColmapOptions, *, relative_poses: bool = Fals
 
     Args:
         database: With features.
-        options: Only their seed counts.
+        options: Only their seed and threads count.
         relative_poses: Whether to keep the relative pose of each pair.
     """
     verification = pycolmap.TwoViewGeometryOptions(compute_relative_pose=relative_poses)
@@ -109,7 +112,9 @@ def match(database: Path, options: ColmapOptions, *, relative_poses: bool = Fals
         verification.ransac.random_seed = options.seed
     pycolmap.match_exhaustive(
         database,
-        matching_options=pycolmap.FeatureMatchingOptions(num_threads=1, use_gpu=False),
+        matching_options=pycolmap.FeatureMatchingOptions(
+            num_threads=options.threads, use_gpu=False
+        ),
         verification_options=verification,
         device=pycolmap.Device.cpu,
     )
@@ -123,11 +128,29 @@ def map_images(
         pycolmap.set_random_seed(options.seed)
     database = folder / DATABASE
     models = pycolmap.incremental_mapping(database, images, folder, _mapping(options))
+    return _largest(models)
+
+
+def map_globally(
+    images: Path, folder: Path, options: ColmapOptions
+) -> pycolmap.Reconstruction | None:
+    """Return the model with the most images that global mapping (GLOMAP) makes of a database."""
+    mapping = pycolmap.GlobalPipelineOptions(num_threads=options.threads)
+    mapping.mapper.num_threads = options.threads
+    if options.seed is not None:
+        pycolmap.set_random_seed(options.seed)
+        mapping.random_seed = options.seed
+    place = folder / "global"
+    place.mkdir()
+    return _largest(pycolmap.global_mapping(folder / DATABASE, images, place, mapping))
+
+
+def _largest(models: Mapping[int, pycolmap.Reconstruction]) -> pycolmap.Reconstruction | None:
     return max(models.values(), key=lambda model: model.num_reg_images(), default=None)
 
 
 def _extraction(options: ColmapOptions) -> pycolmap.FeatureExtractionOptions:
-    extraction = pycolmap.FeatureExtractionOptions(num_threads=1, use_gpu=False)
+    extraction = pycolmap.FeatureExtractionOptions(num_threads=options.threads, use_gpu=False)
     if options.max_features is not None:
         extraction.sift.max_num_features = options.max_features
     if options.first_octave is not None:
@@ -140,7 +163,7 @@ def _extraction(options: ColmapOptions) -> pycolmap.FeatureExtractionOptions:
 
 
 def _mapping(options: ColmapOptions) -> pycolmap.IncrementalPipelineOptions:
-    mapping = pycolmap.IncrementalPipelineOptions(num_threads=1)
+    mapping = pycolmap.IncrementalPipelineOptions(num_threads=options.threads)
     if options.seed is not None:
         mapping.random_seed = options.seed
     if options.camera_params:

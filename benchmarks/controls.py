@@ -1,8 +1,8 @@
 """Control: the same tracks from SIMULATED starts. How rough may a prediction be?
 
-``python -m vggt_sfm.benchmarks.controls --data ROOT --runs RESULTS [SCENE …]`` takes the tracks of
-finished runs of :mod:`vggt_sfm.benchmarks.real_photos`, replaces the network's prediction by
-disturbed ground truth with flat depth, and adjusts. It says nothing about any network.
+``python -m vggt_sfm.benchmarks.controls --data ROOT -o FOLDER [SCENE …]`` predicts and tracks,
+replaces the network's prediction by disturbed ground truth with flat depth, and adjusts. It says
+nothing about any network.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ import numpy as np
 import pycolmap
 from scipy.spatial.transform import Rotation
 
+from vggt_sfm import ReconstructConfig, reconstruct
 from vggt_sfm._checks import Float64
 from vggt_sfm._log import SilentProgress
 from vggt_sfm.ba.adjust import adjust
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
 from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.benchmarks import markdown
-from vggt_sfm.benchmarks.real_photos import score
+from vggt_sfm.benchmarks.scores import named_scores
 from vggt_sfm.geometry.rigid import compose, invert
 from vggt_sfm.io.colmap import poses_by_name
-from vggt_sfm.io.hdf5 import load
-from vggt_sfm.scene import Predictions, Scene, Tracks
+from vggt_sfm.pipelines.stages import INGEST, PREDICT, TRACK
+from vggt_sfm.scene import Predictions, Scene
 from vggt_sfm.tracking.linking import Observations
 from vggt_sfm.tracking.seeding import seed_points
 
@@ -110,12 +111,11 @@ def simulated(
     )
 
 
-def run_control(data: Path, runs: Path, name: str) -> list[str]:
+def run_control(data: Path, output: Path, name: str) -> list[str]:
     """Return one table row for each start."""
-    work = runs / name / "work"
-    scene = load(next(work.glob("01_ingest-*.h5")), Scene)
-    predictions = load(next(work.glob("02_predict-*.h5")), Predictions)
-    tracks = load(next(work.glob("03_track-*.h5")), Tracks)
+    result = reconstruct(data / name / "images", output / name, ReconstructConfig(until="track"))
+    scene, predictions = result.of_stage(INGEST), result.of_stage(PREDICT)
+    tracks = result.of_stage(TRACK)
     model = pycolmap.Reconstruction(data / name / "gt")
     truth = poses_by_name(model)
     names = [frame.name for frame in scene.frames]
@@ -132,8 +132,8 @@ def run_control(data: Path, runs: Path, name: str) -> list[str]:
             seeded = replace(tracks, xyz=seed_points(scene, rough, observations))
             reconstruction = seed_reconstruction(scene, rough, seeded, SeedConfig())
             adjusted, _ = adjust(reconstruction, BundleConfig(), SilentProgress())
-            before.append(score(poses_by_name(reconstruction), truth, names)["auc_exact"])
-            after.append(score(poses_by_name(adjusted), truth, names)["auc_exact"])
+            before.append(_areas(reconstruction, truth))
+            after.append(_areas(adjusted, truth))
         cells = [
             "/".join(f"{min(row[t] for row in found):.1f}" for t in ("5", "30"))
             for found in (before, after)
@@ -142,15 +142,20 @@ def run_control(data: Path, runs: Path, name: str) -> list[str]:
     return rows
 
 
+def _areas(model: pycolmap.Reconstruction, truth: dict[str, Float64]) -> dict[str, float]:
+    scores = named_scores(poses_by_name(model), truth)
+    return {} if scores is None else scores.auc_exact
+
+
 @click.command()
 @click.argument("scenes", nargs=-1)
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
-@click.option("--runs", type=click.Path(path_type=Path, exists=True), required=True)
-def main(scenes: tuple[str, ...], data: Path, runs: Path) -> None:
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+def main(scenes: tuple[str, ...], data: Path, output: Path) -> None:
     """Print exact AUC@5/@30 before and after, the worst of three seeds."""
     click.echo(markdown.head(["scene", "simulated start", "before", "after"]))
     for scene in scenes or SCENES:
-        for row in run_control(data, runs, scene):
+        for row in run_control(data, output, scene):
             click.echo(row)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from vggt_sfm._checks import Float64
 from vggt_sfm.benchmarks.child import run
 from vggt_sfm.benchmarks.colmap_run import MODEL, ColmapOptions
-from vggt_sfm.benchmarks.real_photos import score
+from vggt_sfm.benchmarks.scores import named_scores
 from vggt_sfm.errors import GateError
 from vggt_sfm.io.colmap import poses_by_name, read_sparse
 from vggt_sfm.tracking.config import LARGEST_ZOOM, TrackConfig
@@ -72,7 +72,7 @@ def run_ours(
         steps=steps,
         tasks=told["tasks"],
         remark=told["line"],
-        **_scored(poses, truth, images),
+        **_scored(poses, truth),
     )
     return cost, look
 
@@ -98,7 +98,7 @@ def run_colmap(
         cpu_seconds=round(cpu_seconds, 3),
         steps=steps,
         remark=f"{told['features']} features an image",
-        **_scored(poses, truth, images),
+        **_scored(poses, truth),
     )
 
 
@@ -111,11 +111,9 @@ def _child(module: str, images: Path, folder: Path, options: dict[str, Any]) -> 
     return json.loads(done.output.splitlines()[-1]), done.cpu_seconds
 
 
-def _scored(
-    poses: dict[str, Float64], truth: dict[str, Float64] | None, images: Path
-) -> dict[str, Any]:
-    row = score(poses, truth, sorted(path.name for path in images.iterdir()))
-    return {"auc": row.get("auc_exact"), "registered": row["registered"]}
+def _scored(poses: dict[str, Float64], truth: dict[str, Float64] | None) -> dict[str, Any]:
+    scores = named_scores(poses, truth)
+    return {"auc": scores and scores.auc_exact, "registered": len(poses)}
 
 
 def longest_side(images: Path) -> int:

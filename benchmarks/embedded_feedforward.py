@@ -22,7 +22,8 @@ from vggt_sfm.benchmarks.embedded_parts import (
     predict,
     predictor_of,
 )
-from vggt_sfm.benchmarks.real_photos import THRESHOLDS, score, thresholds_cell
+from vggt_sfm.benchmarks.scores import errors_of, scores_of
+from vggt_sfm.io.plain import to_plain
 from vggt_sfm.metrics.pose import auc_histogram, relative_pose_errors
 from vggt_sfm.scene import PixelMap, Predictions
 
@@ -31,6 +32,7 @@ SCENES = ("fountain-P11", "Herz-Jesus-P8")
 WINDOW_BAR, SCENE_BAR = 55.0, 90.0
 _WINDOW, _STEP = 8, 4  # frames
 _WINDOW_ANGLES = (5, 15, 30)
+_SCENE_ANGLES = (1, 3, 5, 10, 30)
 _CLOSE = 1.25  # ratio of depths
 _DEPTH_CAMERA = (
     "Poses, focal length (585 px) and depth of this set are those of the depth sensor; the "
@@ -164,23 +166,22 @@ def windows_table(windows: list[Window]) -> str:
 
 def run_scenes(plan: Plan) -> Measured:
     """Measure whole scenes."""
-    angles = "/".join(map(str, THRESHOLDS))
+    angles = "/".join(map(str, _SCENE_ANGLES))
     titles = ["scene", f"exact AUC@{angles}", f"histogram AUC@{angles}", "focal error %"]
     rows, figures = [], {}
     for name in SCENES:
         found = photographs(plan.data / name)
         predictions = predict(found.scene, predictor_of(plan.weights))
-        names = [path.name for path in found.images]
-        row = score(
-            dict(zip(names, predictions.cam_from_world, strict=True)),
-            dict(zip(names, found.cam_from_world, strict=True)),
-            names,
-        )
+        row = to_plain(scores_of(errors_of(predictions.cam_from_world, found.cam_from_world)))
         focals = focal_lengths(found.scene, predictions)
         row["focal_percent"] = round(median_focal_error(focals, mean_focals(found.intrinsics)), 2)
         figures[name] = row
-        cells = [thresholds_cell(row[auc]) for auc in ("auc_exact", "auc_histogram")]
+        cells = [_areas_cell(row[auc]) for auc in ("auc_exact", "auc_histogram")]
         bar = at_least(row["auc_exact"]["30"], SCENE_BAR)
         rows.append([name, *cells, f"{row['focal_percent']:.1f}", bar])
     table = markdown.table([*titles, "bar, exact AUC@30"], rows)
     return Measured(tables=(table,), figures=figures)
+
+
+def _areas_cell(areas: dict[str, float]) -> str:
+    return "/".join(f"{areas[str(angle)]:.1f}" for angle in _SCENE_ANGLES)

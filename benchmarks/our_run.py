@@ -14,14 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyceres
-import pycolmap
-
 from vggt_sfm import ReconstructConfig, reconstruct
 from vggt_sfm._log import Task
+from vggt_sfm.benchmarks.colmap_run import quiet
 from vggt_sfm.io.plain import from_plain
-
-_GLOG_ERROR = 2
 
 
 class _Counter:
@@ -58,7 +54,7 @@ class _Lines(logging.Handler):
 
 def main(images: str, folder: str, config: str) -> None:
     """Reconstruct and print one line of JSON."""
-    pycolmap.logging.minloglevel = pyceres.logging.minloglevel = _GLOG_ERROR
+    quiet()
     progress, log = TimedProgress(), _Lines()
     logging.getLogger("vggt_sfm").addHandler(log)
     logging.getLogger("vggt_sfm").setLevel(logging.INFO)

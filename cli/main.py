@@ -27,6 +27,10 @@ COMMANDS = {
         "vggt_sfm.cli.weights",
         "List, fetch and check the models that are known by name.",
     ),
+    "bench": (
+        "vggt_sfm.cli.bench",
+        "Measure poses on public data sets: claimed, reproduced, measured.",
+    ),
     "doctor": ("vggt_sfm.cli.doctor", "Check this installation and say what is missing."),
     "completion": ("vggt_sfm.cli.completion", "Print the completion script of a shell."),
 }

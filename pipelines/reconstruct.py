@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vggt_sfm._log import Progress, SilentProgress, get_logger
 from vggt_sfm.ba.seed import drop_points_behind_cameras
 from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
-from vggt_sfm.inference import open_predictor
+from vggt_sfm.inference import Predictor, open_predictor
 from vggt_sfm.io.colmap import read_sparse
 from vggt_sfm.io.colmap_database import check_replaceable
 from vggt_sfm.io.images import ImageFile, discover
@@ -26,12 +26,13 @@ from vggt_sfm.pipelines.report import (
     NetworkReport,
     RunReport,
     finished_report,
+    network_report,
     run_report,
     strict_objection,
     write_report,
 )
 from vggt_sfm.pipelines.run import LastStageDone, Run
-from vggt_sfm.pipelines.stage import Artifact, Workspace, fingerprint
+from vggt_sfm.pipelines.stage import Artifact, Stage, Workspace, fingerprint
 from vggt_sfm.pipelines.stages import (
     ADJUST,
     DATABASE,
@@ -47,6 +48,8 @@ from vggt_sfm.pipelines.stages import (
 if TYPE_CHECKING:
     import pycolmap
 
+T = TypeVar("T")
+_WORK = "work"
 _logger = get_logger(__name__)
 
 
@@ -73,6 +76,19 @@ class ReconstructResult:
         """``run.json``."""
         return self.output / RUN_FILE
 
+    def of_stage(self, stage: Stage[T]) -> T:
+        """Read what a stage of the run has made.
+
+        Raises:
+            ReconstructionError: If the run was stopped before it, or its result is not kept.
+        """
+        keys = {record.name: record.key for record in self.report.stages}
+        key = keys.get(stage.name)
+        found = None if key is None else Workspace(self.output / _WORK).load(stage, key)
+        if found is None:
+            raise ReconstructionError(f"{self.output}: no result of {stage.name}")
+        return found
+
     def reconstruction(self) -> pycolmap.Reconstruction:
         """Read the COLMAP model.
 
@@ -90,6 +106,7 @@ def reconstruct(
     config: ReconstructConfig | None = None,
     *,
     progress: Progress | None = None,
+    predictor: Predictor | None = None,
 ) -> ReconstructResult:
     """Reconstruct cameras and points from photographs.
 
@@ -98,6 +115,7 @@ def reconstruct(
         output: Folder for the results; by default ``default_output(images)``.
         config: Options; the defaults need nothing but the images.
         progress: Where to report long work.
+        predictor: What ``open_predictor(config.predict, keep=True)`` returned, for many calls.
 
     Returns:
         Where the model is, and how it was made.
@@ -117,7 +135,7 @@ def reconstruct(
         check_replaceable(output / DATABASE, config.track.database)
     _make_writable(output)
     run = Run(
-        workspace=Workspace(output / "work"),
+        workspace=Workspace(output / _WORK),
         progress=progress or SilentProgress(),
         force=STAGES[config.force] if config.force else None,
         until=STAGES[config.until] if config.until else None,
@@ -127,7 +145,7 @@ def reconstruct(
         output, run_report(run, config, ok=False, status="unfinished", line="running, or killed")
     )
     try:
-        report = _run_stages(run, files, output, config)
+        report = _run_stages(run, files, output, config, predictor)
     except LastStageDone as signal:
         report = run_report(run, config, status="stopped", line=f"stopped after {signal}")
     except VggtSfmError as error:
@@ -154,11 +172,15 @@ def default_output(images: str | Path | Sequence[str | Path]) -> Path:
 
 
 def _run_stages(
-    run: Run, files: list[ImageFile], output: Path, config: ReconstructConfig
+    run: Run,
+    files: list[ImageFile],
+    output: Path,
+    config: ReconstructConfig,
+    predictor: Predictor | None,
 ) -> RunReport:
     masks = find_masks(config.ingest.masks, files) if config.ingest.masks else {}
     database = Artifact(database_key(config.track.database), config.track.database)
-    predictor = open_predictor(config.predict, run.progress)
+    predictor = predictor or open_predictor(config.predict, run.progress)
     if predictor.advice:
         _logger.info("%s", predictor.advice)
     preprocessing = model_preprocessing(config.predict)
@@ -171,13 +193,7 @@ def _run_stages(
     )
     for entry in scene.value.skipped:
         _logger.warning("left out %s: %s", entry.name, entry.reason)
-    network = NetworkReport(
-        name=predictor.name,
-        weights_sha256=predictor.weights_sha256,
-        licence=predictor.licence,
-        commit=predictor.commit,
-        device=predictor.device,
-    )
+    network = network_report(predictor)
     predictions = run(
         PREDICT,
         _how_to_predict(config.predict),

@@ -19,6 +19,8 @@ from vggt_sfm.scene import Predictions, Scene, SkippedFile
 if TYPE_CHECKING:
     import pycolmap
 
+    from vggt_sfm.inference import Predictor
+
 RUN_FILE = "run.json"
 
 Status = Literal["adjusted", "feed-forward", "one image", "stopped", "unfinished", "failed"]
@@ -88,6 +90,17 @@ class RunReport:
     stages: tuple[StageRecord, ...] = ()
     versions: dict[str, str]
     config: ReconstructConfig
+
+
+def network_report(predictor: Predictor) -> NetworkReport:
+    """Tell which network a predictor is."""
+    return NetworkReport(
+        name=predictor.name,
+        weights_sha256=predictor.weights_sha256,
+        licence=predictor.licence,
+        commit=predictor.commit,
+        device=predictor.device,
+    )
 
 
 def image_outcomes(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from vggt_sfm._log import Progress, get_logger
-from vggt_sfm._memory import peak_bytes
+from vggt_sfm._memory import peak_memory_mb
 from vggt_sfm.pipelines.stage import Artifact, Stage, Workspace, fingerprint
 
 # Any, below: results of stages are of every type.
@@ -94,12 +93,3 @@ def stage_key(stage: Stage[Any], config: object, parents: Mapping[str, str]) -> 
     return fingerprint(
         {"stage": stage.name, "version": stage.version, "config": config, "parents": parents}
     )
-
-
-def peak_memory_mb() -> float | None:
-    """Return the most memory this process has held so far."""
-    if sys.platform == "win32":
-        return None
-    import resource  # exists on POSIX only
-
-    return peak_bytes(resource.getrusage(resource.RUSAGE_SELF)) / 2**20

@@ -25,6 +25,8 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 }
 """
 
+Color = Literal["first", "second"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
@@ -33,7 +35,7 @@ class Series:
     name: str
     points: Sequence[tuple[float, float]]
     """x ascending; y within the axis."""
-    color: Literal["first", "second"]
+    color: Color
     dashed: bool = False
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from vggt_sfm._checks import Float64
 from vggt_sfm.errors import InputError
+
+Area = Literal["auc_exact", "auc_exact_folded", "auc_histogram"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +35,28 @@ class Truth:
     intrinsics: Float64 | None = None  # (S, 3, 3) px of the files, where a protocol gives them
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How a benchmark chooses photographs and what its figure is."""
+
+    frames: str
+    """Which photographs, in words."""
+    area: Area
+    thresholds: tuple[int, ...]
+    """Degrees."""
+    averaged_over: str | None = None
+    """Kind of group: its pooled scores are averaged. None: all pairs of all bags are pooled."""
+    fast_images: int | None = None
+    """Photographs of a bag that a fast run leaves; None where their number is part of the rules."""
+
+
 class Dataset(Protocol):
     """A data set on disk."""
 
     name: str
     source: str
     """Where it is officially obtained."""
+    rules: Rules
 
     def bags(self, rng: np.random.Generator) -> list[Bag]:
         """List all bags; chance decides which frames, where the protocol says so.

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from vggt_sfm._checks import Float64
-from vggt_sfm.benchmarks.datasets.bags import Bag, Truth, draw, present, required
+from vggt_sfm.benchmarks.datasets.bags import Bag, Rules, Truth, draw, present, required
 from vggt_sfm.errors import InputError
 
 # fmt: off
@@ -44,6 +44,13 @@ class Co3d:
 
     name = "co3d"
     source = "https://github.com/facebookresearch/co3d (version 2)"
+    rules = Rules(
+        frames="test sequences of fewview_dev, quality above 0.5, 50 frames or more; 10 at random, "
+        "the first drawn is the reference",
+        area="auc_histogram",
+        thresholds=(3, 5, 15, 30),
+        averaged_over="category",
+    )
 
     def __init__(self, root: Path) -> None:
         """Read nothing yet; ``root`` holds a folder a category."""

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vggt_sfm.benchmarks.datasets.bags import Bag, Truth, required
+from vggt_sfm.benchmarks.datasets.bags import Bag, Rules, Truth, required
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.colmap import poses_by_name, read_sparse
-from vggt_sfm.io.images import discover
+from vggt_sfm.io.images import discover, natural_key
 
 _IMAGES, _TRUTH = "images", "gt"
 
@@ -23,6 +23,13 @@ class Folders:
 
     name = "poses"
     source = "you: a folder of scenes, each with images/ and, for scores, gt/ (a COLMAP model)"
+    rules = Rules(
+        frames="all photographs that have a true camera, by name",
+        area="auc_exact",
+        thresholds=(1, 3, 5, 10, 30),
+        averaged_over="set",
+        fast_images=10,
+    )
 
     def __init__(self, root: Path) -> None:
         """Read nothing yet."""
@@ -46,9 +53,9 @@ class Folders:
         for model in models:
             name = f"{scene.name}/{model.name}" if several else scene.name
             try:
-                names = sorted(poses_by_name(read_sparse(model)))
+                names = sorted(poses_by_name(read_sparse(model)), key=natural_key)
             except InputError:  # told where the truth is read: one bad scene must not end a run
-                names = []
+                names = [photograph.name for photograph in discover(scene / _IMAGES)]
             found.append(self._bag(scene, name, [str(scene / _IMAGES / n) for n in names]))
         return found
 

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from vggt_sfm._checks import Float64
-from vggt_sfm.benchmarks.datasets.bags import Bag, Truth, present, required
+from vggt_sfm.benchmarks.datasets.bags import Bag, Rules, Truth, present, required
 from vggt_sfm.errors import InputError
 
 SCENES = (
@@ -37,6 +37,11 @@ class Imc:
 
     name = "imc"
     source = "https://www.cs.ubc.ca/~kmyi/imw2020/data.html (phototourism, test ground truth)"
+    rules = Rules(
+        frames="all bags of 5, 10 and 25 photographs, by name",
+        area="auc_histogram",
+        thresholds=(3, 5, 10),
+    )
 
     def __init__(self, root: Path) -> None:
         """Read nothing yet; ``root`` holds a folder a scene."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from vggt_sfm.errors import InputError
 from vggt_sfm.io.plain import from_plain, to_plain
 
 _SCHEMA = 1
+_FAST_BAGS = 10  # of each group, as CO3D's own fast evaluation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,11 @@ class Manifest:
     """The bags of a run."""
 
     dataset: str
+    frames: str
+    """Which photographs, in words."""
     seed: int
+    fast: bool = False
+    """Whether it was shortened for a quick look."""
     bags: tuple[Bag, ...]
 
     @property
@@ -33,10 +38,36 @@ class Manifest:
         return hashlib.sha256(listed.encode()).hexdigest()
 
 
-def freeze(dataset: Dataset, seed: int) -> Manifest:
-    """List the bags of a data set; the same data and seed give the same list."""
+def freeze(dataset: Dataset, seed: int, *, fast: bool = False) -> Manifest:
+    """List the bags of a data set; the same data and seed give the same list.
+
+    Args:
+        dataset: What is there.
+        seed: Of what the rules leave to chance.
+        fast: Whether to leave ten bags of each group, and few photographs of a bag where their
+            number is not part of the rules.
+    """
     bags = dataset.bags(np.random.default_rng(seed))
-    return Manifest(dataset=dataset.name, seed=seed, bags=tuple(bags))
+    if fast:
+        count = dataset.rules.fast_images
+        bags = [_thinned(bag, count) for group in _grouped(bags) for bag in group[:_FAST_BAGS]]
+    return Manifest(
+        dataset=dataset.name, frames=dataset.rules.frames, seed=seed, fast=fast, bags=tuple(bags)
+    )
+
+
+def _thinned(bag: Bag, count: int | None) -> Bag:
+    if count is None or count >= len(bag.images):
+        return bag
+    kept = np.linspace(0, len(bag.images) - 1, count).round().astype(int)
+    return replace(bag, images=tuple(bag.images[k] for k in kept))
+
+
+def _grouped(bags: Sequence[Bag]) -> list[list[Bag]]:
+    by_group: dict[str, list[Bag]] = {}
+    for bag in bags:
+        by_group.setdefault(bag.groups[0][1] if bag.groups else "", []).append(bag)
+    return list(by_group.values())
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -71,9 +102,6 @@ def limited(bags: Sequence[Bag], limit: int | None) -> list[Bag]:
     """Return the first bags of each first group in turn, so that few bags are of many kinds."""
     if limit is None or limit >= len(bags):
         return list(bags)
-    by_group: dict[str, list[Bag]] = {}
-    for bag in bags:
-        by_group.setdefault(bag.groups[0][1] if bag.groups else "", []).append(bag)
-    ranked = [(n, bag) for group in by_group.values() for n, bag in enumerate(group)]
+    ranked = [(n, bag) for group in _grouped(bags) for n, bag in enumerate(group)]
     chosen = {bag.name for _, bag in sorted(ranked, key=lambda entry: entry[0])[:limit]}
     return [bag for bag in bags if bag.name in chosen]

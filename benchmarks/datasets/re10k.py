@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vggt_sfm._checks import Float64
-from vggt_sfm.benchmarks.datasets.bags import Bag, Truth, draw, required
+from vggt_sfm.benchmarks.datasets.bags import Bag, Rules, Truth, draw, required
 from vggt_sfm.errors import InputError
 
 _FRAMES = 10
@@ -26,6 +26,11 @@ class Re10k:
 
     name = "re10k"
     source = "https://google.github.io/realestate10k (annotations; extract the frames)"
+    rules = Rules(
+        frames="10 at random of each test video whose frames are there, in the order of the draw",
+        area="auc_histogram",
+        thresholds=(30,),
+    )
 
     def __init__(self, root: Path) -> None:
         """Read nothing yet; ``root`` holds ``test/*.txt`` and ``frames/test/``."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vggt_sfm.benchmarks.datasets.bags import Bag, Truth, required
+from vggt_sfm.benchmarks.datasets.bags import Bag, Rules, Truth, required
 from vggt_sfm.training.arrays import load_arrays
 
 _IMAGES = "scannet_test_1500"
@@ -24,6 +24,11 @@ class Scannet1500:
 
     name = "scannet1500"
     source = "https://github.com/zju3dv/LoFTR (docs/TRAINING.md, test set; ScanNet's terms)"
+    rules = Rules(
+        frames="1500 pairs of frames, each alone",
+        area="auc_exact_folded",
+        thresholds=(5, 10, 20),
+    )
 
     def __init__(self, root: Path) -> None:
         """Read nothing yet; ``root`` holds ``test.npz``, ``intrinsics.npz`` and the images."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vggt_sfm._checks import Float64
-from vggt_sfm.benchmarks.datasets.bags import Bag, Truth, present, required
+from vggt_sfm.benchmarks.datasets.bags import Bag, Rules, Truth, present, required
 from vggt_sfm.errors import InputError
 from vggt_sfm.geometry.rigid import invert
 
@@ -31,6 +31,12 @@ class SevenScenes:
         """Read nothing yet; ``root`` holds a folder a scene, of whose frames each nth counts."""
         self._root = root
         self._stride = stride
+        self.rules = Rules(
+            frames=f"every {stride}th frame of each test sequence",
+            area="auc_histogram",
+            thresholds=(3, 30),
+            fast_images=10,
+        )
 
     def bags(self, rng: np.random.Generator) -> list[Bag]:
         """List every nth frame of the test sequences; nothing is drawn."""

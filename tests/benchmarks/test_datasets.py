@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import official
 import photos
-import pycolmap
 import pytest
+from scipy.spatial.transform import Rotation
 
-from vggt_sfm.benchmarks.datasets.bags import Dataset
+from vggt_sfm.benchmarks.datasets.bags import Dataset, Truth
 from vggt_sfm.benchmarks.datasets.co3d import Co3d
 from vggt_sfm.benchmarks.datasets.folders import Folders
 from vggt_sfm.benchmarks.datasets.imc import Imc
@@ -22,7 +23,7 @@ from vggt_sfm.benchmarks.datasets.re10k import Re10k
 from vggt_sfm.benchmarks.datasets.scannet1500 import Scannet1500
 from vggt_sfm.benchmarks.datasets.seven_scenes import SevenScenes
 from vggt_sfm.errors import InputError
-from vggt_sfm.io.colmap import write_sparse
+from vggt_sfm.geometry.rigid import invert
 from vggt_sfm.metrics.pose import relative_pose_errors
 
 SMALL = (48, 36)
@@ -72,15 +73,7 @@ def seven_scenes(root: Path) -> Written:
 
 
 def folders(root: Path) -> Written:
-    model = pycolmap.Reconstruction()
-    camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_PINHOLE", ROOM[0].focal, *SMALL)
-    model.add_camera_with_trivial_rig(camera)
-    (root / "room" / "images").mkdir(parents=True)
-    for n, view in enumerate(ROOM):
-        photos.save(root / "room" / "images" / f"{n}.png", view)
-        image = pycolmap.Image(name=f"{n}.png", camera_id=1, image_id=n + 1)
-        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(view.cam_from_world))
-    write_sparse(root / "room" / "gt", model)
+    official.write_folder(root / "room", ROOM)
     return Written(Folders(root), _by_number)
 
 
@@ -100,16 +93,49 @@ def test_cameras_of_the_official_layout_are_the_true_ones(
         assert all((tmp_path / image).is_file() for image in bag.images)
         truth = dataset.truth(bag)
         assert truth is not None
-        errors = relative_pose_errors(
-            truth.cam_from_world,
-            np.stack([view_of(image).cam_from_world for image in bag.images]),
-            fold_translation=False,
-        )
-        assert errors.pose_deg.max() < 1e-3
+        shown = [view_of(image) for image in bag.images]
+        assert is_true(truth, shown)
+        for mistake in MISTAKES:
+            assert not is_true(mistake(truth), shown), f"{mistake.__name__} would go unnoticed"
         if truth.intrinsics is not None:
-            focal = ROOM[0].focal
-            K = [[focal, 0, SMALL[0] / 2], [0, focal, SMALL[1] / 2], [0, 0, 1]]
-            np.testing.assert_allclose(truth.intrinsics, [K] * len(bag.images), rtol=1e-6)
+            assert not is_true(integer_pixel_centres(truth), shown)
+
+
+def is_true(truth: Truth, shown: list[photos.View]) -> bool:
+    """Whether cameras are those that the photographs were rendered with."""
+    cameras = np.stack([view.cam_from_world for view in shown])
+    errors = relative_pose_errors(truth.cam_from_world, cameras, fold_translation=False)
+    if errors.pose_deg.max() > 1e-3:
+        return False
+    focal = ROOM[0].focal
+    K = np.array([[focal, 0, SMALL[0] / 2], [0, focal, SMALL[1] / 2], [0, 0, 1]])
+    return truth.intrinsics is None or np.allclose(truth.intrinsics, K, rtol=1e-6, atol=1e-6)
+
+
+def camera_to_world(truth: Truth) -> Truth:
+    return replace(truth, cam_from_world=invert(truth.cam_from_world))
+
+
+def opengl_axes(truth: Truth) -> Truth:
+    return replace(truth, cam_from_world=np.diag([1.0, -1.0, -1.0]) @ truth.cam_from_world)
+
+
+def quaternions_in_the_other_order(truth: Truth) -> Truth:
+    xyzw = Rotation.from_matrix(truth.cam_from_world[:, :, :3]).as_quat()
+    turned = Rotation.from_quat(xyzw[:, [3, 0, 1, 2]]).as_matrix()
+    return replace(
+        truth, cam_from_world=np.concatenate([turned, truth.cam_from_world[:, :, 3:]], axis=2)
+    )
+
+
+def integer_pixel_centres(truth: Truth) -> Truth:
+    assert truth.intrinsics is not None
+    K = truth.intrinsics.copy()
+    K[:, :2, 2] -= 0.5
+    return replace(truth, intrinsics=K)
+
+
+MISTAKES = (camera_to_world, opengl_axes, quaternions_in_the_other_order)
 
 
 @pytest.mark.parametrize("write", ALL)

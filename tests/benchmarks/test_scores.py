@@ -105,7 +105,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
             Errors(rotation=np.full(5, rng.uniform(0, 60)), translation=np.zeros(5))
             for _ in range(40)
         ]
-        low, high = interval(bags, 30) or (np.nan, np.nan)
+        low, high = interval([bags], "auc_histogram", 30) or (np.nan, np.nan)
         held += low <= truth <= high
     assert 50 <= held <= 60
-    assert interval(bags[:1], 30) is None
+    assert interval([bags, bags[:1]], "auc_histogram", 30) is None

@@ -10,7 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 import photos
+import pycolmap
 from numpy.typing import NDArray
+
+from vggt_sfm.io.colmap import write_sparse
 
 Array = NDArray[np.float64]
 _PYTORCH3D_FROM_OPENCV = np.diag([-1.0, -1.0, 1.0])
@@ -130,6 +133,20 @@ def write_scannet1500(root: Path, pairs: list[tuple[photos.View, photos.View]]) 
         )
     np.savez(root / "test.npz", name=np.array(names), rel_pose=np.array(poses))
     np.savez(root / "intrinsics.npz", **intrinsics)
+
+
+def write_folder(scene: Path, found: list[photos.View]) -> None:
+    """A scene of a user: images/ and gt/, a COLMAP model."""
+    model = pycolmap.Reconstruction()
+    view = found[0]
+    size = (view.focal, view.width, view.height)
+    camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_PINHOLE", *size)
+    model.add_camera_with_trivial_rig(camera)
+    for n, view in enumerate(found):
+        _photo(scene / "images" / f"{n}.png", view)
+        image = pycolmap.Image(name=f"{n}.png", camera_id=1, image_id=n + 1)
+        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(view.cam_from_world))
+    write_sparse(scene / "gt", model)
 
 
 def write_seven_scenes(root: Path, scene: str, found: list[photos.View]) -> None:

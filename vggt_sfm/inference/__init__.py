@@ -34,12 +34,15 @@ class Predictor(Protocol):
         """Predict from (S, 3, H, W) network images in [0, 1]."""
 
 
-def open_predictor(config: PredictConfig, progress: Progress | None = None) -> Predictor:
+def open_predictor(
+    config: PredictConfig, progress: Progress | None = None, *, keep: bool = False
+) -> Predictor:
     """Find the chosen model; its weights are hashed now and loaded when they are needed.
 
     Args:
         config: Which model, and how it is to run.
         progress: Where a download is reported.
+        keep: Whether the weights stay in memory between calls, for many scenes in a row.
 
     Raises:
         WeightsError: If its weights are missing, or a path leads to the embedded model's.
@@ -48,7 +51,7 @@ def open_predictor(config: PredictConfig, progress: Progress | None = None) -> P
     device = select_device(config.device)
     found = find_weights(config, progress=progress)
     if found.record is None or found.record.name != EMBEDDED:
-        return VggtPredictor(found, config, device)
+        return VggtPredictor(found, config, device, keep=keep)
     if config.weights is not None:
         raise WeightsError(f"{config.weights}: is the embedded model; leave --weights out")
     if config.point_source == "point-head":

@@ -54,7 +54,14 @@ class VggtPredictor:
 
     advice: str | None = None
 
-    def __init__(self, found: FoundWeights, options: PredictConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        found: FoundWeights,
+        options: PredictConfig,
+        device: torch.device,
+        *,
+        keep: bool = False,
+    ) -> None:
         self.name = found.record.name if found.record else f"{VGGT_1B} (a file of the user's)"
         self.weights_sha256 = found.sha256
         self.licence = found.licence
@@ -70,19 +77,15 @@ class VggtPredictor:
             enable_track=options.track_head,
         )
         check_checkpoint(found.path, self._config)  # rather now than after a thousand photos
+        self._keep = keep
+        self._kept: tuple[VGGTConfig, VGGT] | None = None
 
     @torch.inference_mode()
     def __call__(self, images: Float32, scene: Scene, progress: Progress) -> Predictions:
         """Load the checkpoint and predict; see ``Predictor``."""
         size = (images.shape[-2], images.shape[-1])
         device = torch.device(self.device)
-        model = load_vggt(
-            self._weights,
-            self._config_for(len(images), size),
-            device=device,
-            precision=self._precision,
-            progress=progress,
-        )
+        model = self._load(self._config_for(len(images), size), progress)
         batch = torch.as_tensor(images, device=device)[None]
         low = torch.autocast(self.device, torch.bfloat16, enabled=self._precision == "bfloat16")
         with low, _counted_blocks(model, progress):
@@ -99,6 +102,21 @@ class VggtPredictor:
         )
         matches = self._follow(model.track_head, layers, images, scene, similarity, progress)
         return replace(predictions, matches=matches, remarks=(remark,) if remark else ())
+
+    def _load(self, config: VGGTConfig, progress: Progress) -> VGGT:
+        if self._kept is not None and self._kept[0] == config:
+            return self._kept[1]
+        self._kept = None  # never two at once
+        model = load_vggt(
+            self._weights,
+            config,
+            device=torch.device(self.device),
+            precision=self._precision,
+            progress=progress,
+        )
+        if self._keep:
+            self._kept = config, model
+        return model
 
     def _config_for(self, num_frames: int, size: tuple[int, int]) -> VGGTConfig:
         """Leave out a track head that would have nothing to do."""

@@ -95,7 +95,7 @@ def discover(
     else:
         root = Path(os.path.commonpath([path.parent for path in found]))
     files = [ImageFile(name=path.relative_to(root).as_posix(), path=path) for path in found]
-    return sorted(files, key=lambda file: _natural_key(file.name))
+    return sorted(files, key=lambda file: natural_key(file.name))
 
 
 def read_upright(path: str | Path) -> UInt8:
@@ -221,7 +221,7 @@ def _is_image_name(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _natural_key(name: str) -> tuple[list[str | int], str]:
+def natural_key(name: str) -> tuple[list[str | int], str]:
     """Sort numbers by value and letters without case; ties by the exact name."""
     parts = re.split(r"([0-9]+)", name.casefold())
     return [int(part) if part.isdigit() else part for part in parts], name

@@ -31,7 +31,8 @@ def from_plain(kind: type[T], plain: Plain, where: str = "") -> T:
     """Build a value of a type from its plain form.
 
     Args:
-        kind: A dataclass, NamedTuple, tuple, Literal, Path, scalar type or a union with None.
+        kind: A dataclass, NamedTuple, tuple, dict by strings, Literal, Path, scalar type or a union
+            with None.
         plain: What ``to_plain`` returned, possibly after a trip through JSON. Fields of a
             dataclass that are missing keep their defaults.
         where: How messages call the value, such as ``track.max_features``.
@@ -56,6 +57,8 @@ def _build(kind: Any, plain: Plain, where: str) -> Any:  # Any: a type hint, of 
         return _build(inner, plain, where)
     if origin is Literal and plain in arguments:
         return plain
+    if origin is dict and isinstance(plain, Mapping):
+        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in plain.items()}
     if origin is tuple and isinstance(plain, list | tuple):
         if len(arguments) == 2 and arguments[1] is Ellipsis:
             arguments = (arguments[0],) * len(plain)

@@ -1,0 +1,1 @@
+"""Benchmarks of poses: what is measured of every data set, and how it is told."""
