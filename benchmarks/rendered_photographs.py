@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pycolmap
 import torch
 from PIL import ExifTags, Image
 
 from vggt_sfm import training
 from vggt_sfm._checks import Float64, UInt8
 from vggt_sfm.benchmarks.embedded_parts import METRES, Photographs
+from vggt_sfm.io.colmap import write_sparse
 from vggt_sfm.training.arrays import save_arrays
 from vggt_sfm.training.rendering.antialias import render_smooth
 from vggt_sfm.training.scenes.cameras import Cameras
@@ -81,6 +83,7 @@ def write_photographs(folder: Path, shots: Shots) -> Photographs:
         Image.fromarray((depth / METRES).round().astype(np.uint16)).save(
             folder / "depth" / f"{s:02d}.png", compress_level=1
         )
+    _write_truth(folder / "gt", shots)
     # last: a folder that has it is whole
     save_arrays(
         folder / _CAMERAS,
@@ -88,6 +91,22 @@ def write_photographs(folder: Path, shots: Shots) -> Photographs:
         intrinsics=shots.cameras.intrinsics,
     )
     return read_photographs(folder)
+
+
+def _write_truth(folder: Path, shots: Shots) -> None:
+    """Write a COLMAP model without points, as ``vggt-sfm bench poses`` reads it."""
+    model = pycolmap.Reconstruction()
+    height, width = shots.color.shape[-2:]
+    cameras = zip(shots.cameras.cam_from_world, shots.cameras.intrinsics, strict=True)
+    for s, (pose, K) in enumerate(cameras):
+        params = [K[0, 0], K[1, 1], K[0, 2], K[1, 2]]
+        camera = pycolmap.Camera(
+            camera_id=s + 1, model="PINHOLE", width=width, height=height, params=params
+        )
+        model.add_camera_with_trivial_rig(camera)
+        image = pycolmap.Image(name=f"{s:02d}.png", camera_id=s + 1, image_id=s + 1)
+        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose))
+    write_sparse(folder, model)
 
 
 def _write_image(path: Path, color: UInt8, camera: str) -> None:

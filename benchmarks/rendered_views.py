@@ -36,8 +36,8 @@ class RenderedScene:
 
     @property
     def name(self) -> str:
-        """Name of its folder."""
-        return f"{self.kind.replace(' ', '-')}-{self.number}"
+        """Its folder, in that of its kind."""
+        return f"{self.kind.replace(' ', '-')}/{self.number}"
 
     @property
     def seed(self) -> int:

@@ -11,6 +11,14 @@ FEED_FORWARD, ADJUSTED, MATCHING = "ff", "ba", "matching"
 INCREMENTAL, GLOBAL = "incremental", "global"
 OURS = (FEED_FORWARD, ADJUSTED, MATCHING)
 MODES = (*OURS, INCREMENTAL, GLOBAL)
+TITLES = {
+    FEED_FORWARD: "feed-forward",
+    ADJUSTED: "+BA",
+    MATCHING: "as a matcher",
+    INCREMENTAL: "pycolmap incremental",
+    GLOBAL: "pycolmap global",
+}
+"""Of tables, by mode."""
 TRIALS = 5
 """Of an estimation from matches."""
 

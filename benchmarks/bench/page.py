@@ -11,11 +11,13 @@ from vggt_sfm.benchmarks import markdown
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #d0d7de }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 90rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.2rem }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
+  white-space: nowrap }
+td.text { white-space: normal; min-width: 8rem }
 th { font-weight: 600 } td.text, th.text { text-align: left }
 svg { max-width: 100%; height: auto }
 @media (prefers-color-scheme: dark) { :root { --line: #3d444d } }

@@ -9,51 +9,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vggt_sfm._chart import Color, Panel, Series, line_chart
 from vggt_sfm._files import replacing
 from vggt_sfm.benchmarks.bench.against import Change, table_of
 from vggt_sfm.benchmarks.bench.claims import KINDS, VGGT, claims_of
-from vggt_sfm.benchmarks.bench.modes import (
-    ADJUSTED,
-    FEED_FORWARD,
-    GLOBAL,
-    INCREMENTAL,
-    MATCHING,
-    OURS,
-)
+from vggt_sfm.benchmarks.bench.modes import GLOBAL, INCREMENTAL, OURS, TITLES
 from vggt_sfm.benchmarks.bench.page import Chart, Section, Table, as_html, as_markdown
 from vggt_sfm.benchmarks.bench.plan import Header
+from vggt_sfm.benchmarks.bench.recall import recall_chart
 from vggt_sfm.benchmarks.bench.rows import Row
 from vggt_sfm.benchmarks.bench.summary import ALL, Summary, headline, summaries
 from vggt_sfm.benchmarks.datasets.bags import Area, Dataset, Rules
 from vggt_sfm.benchmarks.datasets.manifest import Manifest
-from vggt_sfm.benchmarks.scores import Scores, pool
 from vggt_sfm.io.plain import to_plain
 from vggt_sfm.models.records import VGGT_1B
 from vggt_sfm.pipelines.stage import writing
 
 NOT_MEASURED = "not measured"
-_CHART = "recall.svg"
 _AREA: dict[Area, str] = {
     "auc_exact": "exact AUC, directions with their sign",
     "auc_exact_folded": "exact AUC, opposite directions equal",
     "auc_histogram": "AUC of one-degree bins, opposite directions equal",
 }
-_TITLE = {
-    FEED_FORWARD: "feed-forward",
-    ADJUSTED: "+BA",
-    MATCHING: "as a matcher",
-    INCREMENTAL: "pycolmap incremental",
-    GLOBAL: "pycolmap global",
-}
-_STYLES: tuple[tuple[Color, bool], ...] = (
-    ("first", True),
-    ("first", False),
-    ("second", False),
-    ("second", True),
-)
 _SHOWN = (1, 3, 5, 10, 30)
-_LAST_DEG = 30
 _MOST_FAILURES = 50
 
 
@@ -79,7 +56,7 @@ def write_report(output: Path, found: Found, compared: Sequence[Change]) -> str:
     """
     rules = found.dataset.rules
     scores = summaries(found.rows, found.manifest.bags, rules)
-    sections = [_main(found, scores), *_charts(found), *_groups(found, scores)]
+    sections = [_main(found, scores), *_recall(found), *_groups(found, scores)]
     if compared:
         sections.append(Section(title="Against the kept run", parts=[table_of(compared)]))
     sections += [*_failures(found.rows), _setup(found)]
@@ -101,9 +78,9 @@ def write_report(output: Path, found: Found, compared: Sequence[Change]) -> str:
 def _main(found: Found, scores: Sequence[Summary]) -> Section:
     rules = found.dataset.rules
     figures = {s.mode: _figure(s, rules) for s in headline(scores, rules)}
-    parts: list[str | Table | Chart] = [
-        f"Percent of {_area_words(rules)}; in brackets 95 % intervals, bags drawn again."
-    ]
+    parts: list[str | Table | Chart] = [f"Percent of {_area_words(rules)}."]
+    if any("[" in figure for figure in figures.values()):
+        parts = [f"{parts[0]} In brackets 95 % intervals, bags drawn again."]
     claims = claims_of(found.dataset.name)
     name = _method(found.header)
     if not claims:
@@ -132,7 +109,7 @@ def _method(header: Header) -> str:
 
 
 def _cameras(method: str, mode: str) -> str:
-    words = [method if mode not in (INCREMENTAL, GLOBAL) else "", _TITLE.get(mode, "")]
+    words = [method if mode not in (INCREMENTAL, GLOBAL) else "", TITLES.get(mode, "")]
     return " ".join(filter(None, words))
 
 
@@ -158,26 +135,28 @@ def _groups(found: Found, scores: Sequence[Summary]) -> list[Section]:
     """A table a kind of group, with all bags together at its end."""
     kinds = dict.fromkeys(kind for bag in found.manifest.bags for kind, _ in bag.groups)
     together = [s for s in scores if s.kind == ALL]
-    sections = [_section("All bags", together)] if not kinds else []
+    widest = max(found.dataset.rules.thresholds)
+    sections = [] if kinds else [_section("All bags", "", together, widest)]
     for kind in kinds:
-        mean = [s for s in scores if s.kind == f"mean over {kind}"]
-        by_value = sorted((s for s in scores if s.kind == kind), key=lambda s: _by_number(s.value))
-        sections.append(_section(f"By {kind}", [*by_value, *mean, *together]))
+        of_kind = sorted((s for s in scores if s.kind == kind), key=lambda s: _by_number(s.value))
+        if len({s.value for s in of_kind}) > 1:
+            of_kind += [s for s in scores if s.kind == f"mean over {kind}"] + together
+        sections.append(_section(f"By {kind}", kind, of_kind, widest))
     return sections
 
 
-def _section(title: str, scores: Sequence[Summary]) -> Section:
+def _section(title: str, first: str, scores: Sequence[Summary], widest: int) -> Section:
     angles = "/".join(map(str, _SHOWN))
-    titles = ["bags", "cameras", "number", "failed", "registered", f"exact AUC@{angles}"]
-    titles += [f"histogram AUC@{angles}", "RRA/RTA@5", "median s", "peak MB"]
+    titles = [first, "cameras", "bags", "failed", "registered", f"exact AUC@{angles}"]
+    titles += [f"histogram AUC@{angles}", f"95 % of @{widest}", "RRA/RTA@5", "median s", "peak MB"]
     rows = [
         [
             s.value or s.kind,
-            _TITLE[s.mode],
+            TITLES[s.mode],
             str(s.bags),
             str(s.failed),
             f"{s.registered}/{s.images}",
-            *_areas(s.scores),
+            *_areas(s, widest),
             "-" if s.seconds is None else f"{s.seconds:.1f}",
             "-" if s.peak_memory_mb is None else f"{s.peak_memory_mb:.0f}",
         ]
@@ -186,48 +165,25 @@ def _section(title: str, scores: Sequence[Summary]) -> Section:
     return Section(title=title, parts=[Table(titles, rows)])
 
 
-def _areas(scores: Scores | None) -> list[str]:
+def _areas(summary: Summary, widest: int) -> list[str]:
+    scores, ends = summary.scores, summary.intervals.get(str(widest))
     if scores is None:
-        return ["no ground truth", "no ground truth", "-"]
+        return ["no ground truth", "no ground truth", "-", "-"]
     areas = (
-        "/".join(f"{a[str(t)]:.1f}" for t in _SHOWN)
-        for a in (scores.auc_exact, scores.auc_histogram)
+        "/".join(f"{area[str(t)]:.1f}" for t in _SHOWN)
+        for area in (scores.auc_exact, scores.auc_histogram)
     )
-    return [*areas, f"{scores.rra['5']:.1f}/{scores.rta['5']:.1f}"]
+    within = f"{ends[0]:.1f} to {ends[1]:.1f}" if ends else "-"
+    return [*areas, within, f"{scores.rra['5']:.1f}/{scores.rta['5']:.1f}"]
 
 
 def _by_number(text: str) -> tuple[float, str]:
     return (float(text) if text.isdecimal() else np.inf), text
 
 
-def _charts(found: Found) -> list[Section]:
-    """Recall over the error, a line a mode."""
-    exact = found.dataset.rules.area == "auc_exact"
-    series, words = [], []
-    for mode, style in zip(dict.fromkeys(row.mode for row in found.rows), _STYLES, strict=False):
-        errors = [e for row in found.rows if row.mode == mode and (e := row.errors) is not None]
-        if not errors:
-            continue
-        pooled = pool(errors)
-        worst = pooled.exact if exact else pooled.folded
-        recall = [100 * float(np.mean(worst < t)) for t in range(_LAST_DEG + 1)]
-        name = _TITLE[mode]
-        series.append(
-            Series(name=name, points=list(enumerate(recall)), color=style[0], dashed=style[1])
-        )
-        words.append(f"{name}: {recall[5]:.0f} % below 5°, {recall[_LAST_DEG]:.0f} % below 30°")
-    if not series:
-        return []
-    panel = Panel(
-        series=series,
-        x_label="larger of rotation and direction error, °",
-        y_label="pairs below it, %",
-        x_ticks=range(0, _LAST_DEG + 1, 5),
-        y_ticks=range(0, 101, 20),
-    )
-    alternative = "; ".join(words)
-    svg = line_chart(panel, title="Recall over the pose error", description=alternative)
-    return [Section(title="Recall", parts=[Chart(svg, _CHART, alternative)])]
+def _recall(found: Found) -> list[Section]:
+    chart = recall_chart(found.rows, found.manifest.bags, found.dataset.rules)
+    return [] if chart is None else [Section(title="Recall", parts=[chart])]
 
 
 def _failures(rows: Sequence[Row]) -> list[Section]:
@@ -236,7 +192,7 @@ def _failures(rows: Sequence[Row]) -> list[Section]:
         return []
     table = Table(
         ["bag", "cameras", "reason"],
-        [[row.scene, _TITLE[row.mode], row.reason or ""] for row in failed[:_MOST_FAILURES]],
+        [[row.scene, TITLES[row.mode], row.reason or ""] for row in failed[:_MOST_FAILURES]],
     )
     more = f"{len(failed)} failed; where there is ground truth, all their pairs count as failed."
     return [Section(title="Failures", parts=[more, table])]

@@ -1,5 +1,6 @@
 """A folder of scenes of the user's: ``<scene>/images/`` and ``<scene>/gt/``, a COLMAP model.
 
+Scenes may stand in folders of their own, ``<set>/<scene>/``, whose figures are pooled.
 ``gt/<pair>/`` with a model each makes every pair a scene of two views; without ``gt/`` a scene has
 no ground truth. Photographs that the model does not hold take no part.
 """
@@ -19,7 +20,7 @@ _IMAGES, _TRUTH = "images", "gt"
 
 
 class Folders:
-    """Scenes side by side in a folder, or the folder itself as the only one."""
+    """Scenes, or sets of scenes, side by side in a folder; or the folder itself as the only one."""
 
     name = "poses"
     source = "you: a folder of scenes, each with images/ and, for scores, gt/ (a COLMAP model)"
@@ -37,58 +38,75 @@ class Folders:
 
     def bags(self, rng: np.random.Generator) -> list[Bag]:
         """List all scenes in the order of their names; nothing is drawn."""
-        scenes = sorted(p for p in self._root.iterdir() if (p / _IMAGES).is_dir())
+        return [bag for scene in self._scenes() for bag in self._of_scene(scene)]
+
+    def _scenes(self) -> list[Path]:
+        if (self._root / _IMAGES).is_dir():
+            return [self._root]
+        inside = [*self._root.glob("*/"), *self._root.glob("*/*/")]
+        scenes = [folder for folder in inside if (folder / _IMAGES).is_dir()]
         if not scenes:
             required(self._root / _IMAGES, self.source)
-            scenes = [self._root]
-        return [bag for scene in scenes for bag in self._of_scene(scene)]
+        return sorted(scenes, key=lambda scene: natural_key(str(scene)))
 
     def _of_scene(self, scene: Path) -> list[Bag]:
-        models = _models(scene)
-        if not models:
-            photographs = discover(scene / _IMAGES)
-            return [self._bag(scene, scene.name, [str(p.path) for p in photographs])]
-        several = models != [scene / _TRUTH]
         found = []
-        for model in models:
-            name = f"{scene.name}/{model.name}" if several else scene.name
+        for model in _models(scene):
             try:
-                names = sorted(poses_by_name(read_sparse(model)), key=natural_key)
+                names = sorted(poses_by_name(read_sparse(model)), key=natural_key) if model else []
             except InputError:  # told where the truth is read: one bad scene must not end a run
-                names = [photograph.name for photograph in discover(scene / _IMAGES)]
-            found.append(self._bag(scene, name, [str(scene / _IMAGES / n) for n in names]))
+                names = []
+            pair = model.name if model not in (None, scene / _TRUTH) else ""
+            found.append(self._bag(scene, pair, names or _photographs(scene)))
         return found
 
-    def _bag(self, scene: Path, name: str, images: list[str]) -> Bag:
+    def _bag(self, scene: Path, pair: str, names: list[str]) -> Bag:
+        at_root = scene == self._root
+        name = self._root.absolute().name if at_root else str(scene.relative_to(self._root))
+        images = (scene / _IMAGES / image for image in names)
         return Bag(
-            name=name,
-            images=tuple(str(Path(image).relative_to(self._root)) for image in images),
-            groups=(("set", scene.name),),
+            name=f"{name}/{pair}" if pair else name,
+            images=tuple(str(image.relative_to(self._root)) for image in images),
+            groups=(("set", name.partition("/")[0]),),
         )
 
     def truth(self, bag: Bag) -> Truth | None:
         """Read the model of a scene."""
-        scene, _, pair = bag.name.partition("/")
-        folder = self._root / scene if (self._root / scene).is_dir() else self._root
-        if not (folder / _TRUTH).is_dir():
+        scene, pair = self._place(bag.name)
+        if not (scene / _TRUTH).is_dir():
             return None
-        model = read_sparse(folder / _TRUTH / pair)
+        model = read_sparse(scene / _TRUTH / pair)
         poses = poses_by_name(model)
-        names = [str((self._root / i).relative_to(folder / _IMAGES)) for i in bag.images]
+        names = [str((self._root / i).relative_to(scene / _IMAGES)) for i in bag.images]
         missing = [name for name in names if name not in poses]
         if missing:
-            raise InputError(f"{folder / _TRUTH}: no pose of {missing[0]}")
+            raise InputError(f"{scene / _TRUTH}: no pose of {missing[0]}")
         cameras = {image.name: image.camera for image in model.images.values()}
         return Truth(
             cam_from_world=np.stack([poses[name] for name in names]),
             intrinsics=np.stack([cameras[name].calibration_matrix() for name in names]),
         )
 
+    def _place(self, name: str) -> tuple[Path, str]:
+        """Return the folder of a bag's scene, and the name of its pair if it has one."""
+        if (self._root / _IMAGES).is_dir():
+            return self._root, name.partition("/")[2]
+        place = self._root / name
+        return (place, "") if (place / _IMAGES).is_dir() else (place.parent, place.name)
 
-def _models(scene: Path) -> list[Path]:
-    """Return the folder of the scene's model, or those of its pairs; none without ground truth."""
+
+def _models(scene: Path) -> list[Path | None]:
+    """Return the folder of the scene's model, or those of its pairs; None without ground truth."""
     folder = scene / _TRUTH
     if not folder.is_dir():
-        return []
+        return [None]
     pairs = sorted(p for p in folder.iterdir() if p.is_dir())
-    return pairs or [folder]
+    return list(pairs) or [folder]
+
+
+def _photographs(scene: Path) -> list[str]:
+    """List all photographs; an empty folder is a bag that fails, not the end of a run."""
+    try:
+        return [photograph.name for photograph in discover(scene / _IMAGES)]
+    except InputError:
+        return []

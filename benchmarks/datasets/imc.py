@@ -2,7 +2,9 @@
 
 Official layout, in ``<scene>/set_100``: ``images/*.jpg``, ``sub_set/<size>bag_<number>.txt`` with
 one image a line, and ``calibration/calibration_<image>.h5`` with K, R and T, world to camera.
-Protocol: every bag of 5, 10 and 25 photographs, in the order of their names.
+Protocol: every bag of 5, 10 and 25 photographs, in the order of their names. How the published
+figures were averaged is not known, so pooled ones stand beside those of each bag size, each scene,
+and each scene and bag size (whose mean up to 10° is the challenge's own figure).
 """
 
 from __future__ import annotations
@@ -66,7 +68,11 @@ class Imc:
                 Bag(
                     name=f"{scene}/{path.stem}",
                     images=tuple(str(image.relative_to(self._root)) for image in images),
-                    groups=(("bag size", match[1]), ("scene", scene)),
+                    groups=(
+                        ("bag size", match[1]),
+                        ("scene", scene),
+                        ("scene and bag size", f"{scene} {match[1]}"),
+                    ),
                 )
             )
         return found

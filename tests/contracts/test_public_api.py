@@ -55,5 +55,5 @@ def test_import_is_light_and_installs_no_handler_that_prints() -> None:
 
 def test_python_call_takes_what_the_readme_shows() -> None:
     parameters = inspect.signature(vggt_sfm.reconstruct).parameters
-    assert list(parameters) == ["images", "output", "config", "progress"]
-    assert all(parameters[name].default is None for name in ("output", "config", "progress"))
+    assert list(parameters) == ["images", "output", "config", "progress", "predictor"]
+    assert all(parameters[name].default is None for name in list(parameters)[1:])
