@@ -141,7 +141,7 @@ def map_globally(
         pycolmap.set_random_seed(options.seed)
         mapping.random_seed = options.seed
     place = folder / "global"
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     return _largest(pycolmap.global_mapping(folder / DATABASE, images, place, mapping))
 
 

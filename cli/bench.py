@@ -42,6 +42,7 @@ _SETTINGS = (
     "fast",
     "limit",
     "manifest",
+    "timeout_min",
     "skip_missing",
     "retry",
     "roma_compat",
@@ -108,6 +109,12 @@ def _options(modes: str) -> Decorator:
         ),
         click.option(
             "--skip-missing", is_flag=True, help="Leave out bags whose photographs are not there."
+        ),
+        click.option(
+            "--timeout",
+            "timeout_min",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Minutes after which one mode of one bag has failed.  [default: none]",
         ),
         click.option("--retry", is_flag=True, help="Measure again what has failed."),
         click.option(

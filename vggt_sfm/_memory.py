@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,6 @@ def peak_bytes(usage: resource.struct_rusage) -> int:
 
 def forget_peak() -> None:
     """Give freed memory back and let the process's peak begin anew, where that works (Linux)."""
-    gc.collect()
     with suppress(OSError, AttributeError):  # of glibc alone
         ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):

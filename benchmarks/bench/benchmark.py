@@ -49,6 +49,8 @@ class BenchOptions:
     """Most bags."""
     manifest: Path | None = None
     """A list to take instead of making one."""
+    timeout_min: float | None = None
+    """Minutes after which a mode of a bag has failed."""
     skip_missing: bool = False
     """Leave out bags whose photographs are not here."""
     retry: bool = False
@@ -109,7 +111,8 @@ def benchmark(
     config = replace(options.config, predict=with_environment(options.config.predict))
     make = partial(_measurer, config, options.threads, work)
     try:
-        with Worker(make, output / _LOG) as worker:
+        limit_s = None if options.timeout_min is None else 60 * options.timeout_min
+        with Worker(make, output / _LOG, limit_s) as worker:
             setup = setup_of(
                 manifest,
                 worker.call("network"),

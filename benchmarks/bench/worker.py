@@ -30,13 +30,17 @@ class Worker:
     What the process prints and logs goes to a file. It ends when this process does.
     """
 
-    def __init__(self, make: Callable[[], object], log: Path) -> None:
+    def __init__(
+        self, make: Callable[[], object], log: Path, timeout_s: float | None = None
+    ) -> None:
         """Start nothing yet.
 
         Args:
             make: Makes the object, in the process; can be pickled.
             log: Appended to.
+            timeout_s: Longest time for one call; after that the process is killed.
         """
+        self._timeout_s = timeout_s
         self._make = make
         self._log = log
         self._running: tuple[SpawnProcess, Connection] | None = None
@@ -45,11 +49,14 @@ class Worker:
         """Call a method of the object.
 
         Raises:
-            WorkFailed: If the method raised something, or the process died.
+            WorkFailed: If the method raised something, took too long, or the process died.
             VggtSfmError: If the object cannot be made.
         """
         _, connection = self._running or self._start()
         connection.send((method, arguments))
+        if not connection.poll(self._timeout_s):
+            self.close()
+            raise WorkFailed(f"took longer than {self._timeout_s:g} s")
         return self._answer()
 
     def close(self) -> None:

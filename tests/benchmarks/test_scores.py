@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from vggt_sfm.benchmarks.datasets.bags import Area
 from vggt_sfm.benchmarks.scores import THRESHOLDS_DEG, Errors, errors_of, interval, pool, scores_of
 
 Float64 = NDArray[np.float64]
@@ -63,12 +64,13 @@ def test_a_thousand_pose_sets_against_a_second_implementation() -> None:
             assert found.rra[str(t)] == pytest.approx(
                 100 * np.mean(np.array(rotation) < t), abs=0.006
             )
-            worst = np.maximum(rotation, signed)
             grid = np.linspace(0, t, 20001)
-            recall = np.searchsorted(np.sort(worst), grid, side="right") / len(worst)
-            steps = np.trapezoid(recall, grid) / t * 100
-            # straight lines between sorted errors: at most half a step of recall above or below
-            assert abs(found.auc_exact[str(t)] - steps) <= 100 / len(worst)
+            for areas, along in ((found.auc_exact, signed), (found.auc_exact_folded, direction)):
+                worst = np.maximum(rotation, along)
+                recall = np.searchsorted(np.sort(worst), grid, side="right") / len(worst)
+                steps = np.trapezoid(recall, grid) / t * 100
+                # straight lines between sorted errors: at most half a step of recall off
+                assert abs(areas[str(t)] - steps) <= 100 / len(worst)
 
 
 def test_missing_cameras_fail_and_a_mirrored_direction_counts_only_when_folded() -> None:
@@ -109,3 +111,15 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
         held += low <= truth <= high
     assert 50 <= held <= 60
     assert interval([bags, bags[:1]], "auc_histogram", 30) is None
+
+
+@pytest.mark.parametrize("kind", ["auc_exact", "auc_exact_folded", "auc_histogram"])
+def test_the_interval_of_bags_of_one_pair_is_about_what_is_reported(kind: Area) -> None:
+    rng = np.random.default_rng(4)
+    bags = [
+        Errors(rotation=rng.uniform(0, 40, 1), translation=rng.uniform(0, 40, 1)) for _ in range(60)
+    ]
+    low, high = interval([bags], kind, 30) or (np.nan, np.nan)
+    reported = getattr(scores_of(pool(bags)), kind)["30"]
+    assert low < reported < high
+    assert abs((low + high) / 2 - reported) < 0.3 * (high - low)

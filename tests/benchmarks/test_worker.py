@@ -36,6 +36,14 @@ def test_errors_and_deaths_end_one_piece_of_work(tmp_path: Path) -> None:
     assert not _alive(process)
 
 
+def test_what_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    with Worker(Calculator, tmp_path / "log", timeout_s=0.5) as worker:
+        assert worker.call("sleep", 0.01) == 0.01
+        with pytest.raises(WorkFailed, match=r"took longer than 0.5 s"):
+            worker.call("sleep", 60)
+        assert worker.call("number_of_calls") == 0
+
+
 def test_what_cannot_be_made_says_so(tmp_path: Path) -> None:
     with (
         Worker(cannot_be_made, tmp_path / "log") as worker,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ class Calculator:
     def refuse(self) -> None:
         raise InputError("a.jpg: not an image")
 
+    def sleep(self, seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
     def die(self) -> None:
         os.write(1, b"last words\n")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -46,7 +51,7 @@ def cannot_be_made() -> Calculator:
 class HereWorker:
     """Does the work in this process, where a test has no time for another one."""
 
-    def __init__(self, make: Callable[[], Any], log: Path) -> None:
+    def __init__(self, make: Callable[[], Any], log: Path, timeout_s: float | None) -> None:
         self._served = make()
 
     def call(self, method: str, *arguments: Any) -> Any:
