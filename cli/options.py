@@ -22,6 +22,15 @@ from vggt_sfm.io.plain import from_plain, to_plain, type_hints
 T = TypeVar("T")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]  # Any: what click decorates
 
+MODEL_ALIASES = {
+    "predict.weights": "--weights",
+    "predict.model": "--model",
+    "predict.device": "--device",
+    "predict.precision": "--precision",
+    "predict.offline": "--offline/--no-offline",
+    "predict.commercial_only": "--commercial-only/--no-commercial-only",
+}
+"""Short flags of what chooses a model."""
 _CLICK_TYPES = {int: click.INT, float: click.FLOAT, str: click.STRING, Path: click.Path()}
 
 

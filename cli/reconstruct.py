@@ -12,7 +12,7 @@ import click
 from vggt_sfm._log import get_logger
 from vggt_sfm.cli.console import open_console
 from vggt_sfm.cli.native import settle_native_libraries
-from vggt_sfm.cli.options import build_config, common_options, config_options
+from vggt_sfm.cli.options import MODEL_ALIASES, build_config, common_options, config_options
 from vggt_sfm.pipelines.config import ReconstructConfig
 
 if TYPE_CHECKING:
@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 
 _ALIASES = {
     "ingest.masks": "--masks",
-    "predict.weights": "--weights",
-    "predict.model": "--model",
-    "predict.device": "--device",
-    "predict.precision": "--precision",
-    "predict.offline": "--offline/--no-offline",
-    "predict.commercial_only": "--commercial-only/--no-commercial-only",
+    **MODEL_ALIASES,
     "predict.point_source": "--point-source",
     "track.database": "--database",
     "track.seed": "--seed",

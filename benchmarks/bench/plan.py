@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vggt_sfm._files import replacing
 from vggt_sfm._log import get_logger
+from vggt_sfm.benchmarks.bench.config import BenchConfig
 from vggt_sfm.benchmarks.datasets.bags import Bag, Dataset
 from vggt_sfm.benchmarks.datasets.manifest import (
     Manifest,
@@ -56,30 +57,28 @@ class Header:
     begun_utc: str
 
 
-def settle_manifest(
-    dataset: Dataset, output: Path, *, given: Path | None, seed: int, fast: bool
-) -> Manifest:
+def settle_manifest(dataset: Dataset, output: Path, bench: BenchConfig) -> Manifest:
     """Take the given list, that of an earlier run in the folder, or make one; it is kept there.
 
     Raises:
         InputError: If a list does not fit, or a file of the data set is missing.
     """
     kept = output / MANIFEST
-    if given is None and not kept.exists():
-        manifest = freeze(dataset, seed, fast=fast)
-    else:
-        manifest = read_manifest(given or kept, dataset.name)
-    if kept.exists():
-        before = read_manifest(kept, dataset.name)
+    before = read_manifest(kept, dataset.name) if kept.exists() else None
+    if bench.manifest is not None:
+        asked = read_manifest(bench.manifest, dataset.name)
+    elif before is not None:
         frames = dataset.rules.frames
-        asked = manifest if given else replace(before, seed=seed, fast=fast, frames=frames)
-        if asked != before:
-            raise InputError(
-                f"{kept} is another list of photographs ({before.frames}; seed {before.seed}"
-                f"{', --fast' if before.fast else ''}); choose another folder with -o"
-            )
+        asked = replace(before, seed=bench.seed, fast=bench.fast, frames=frames)
+    else:
+        asked = freeze(dataset, bench.seed, fast=bench.fast)
+    if before not in (None, asked):
+        raise InputError(
+            f"{kept} is another list of photographs ({before.frames}; seed {before.seed}"
+            f"{', --fast' if before.fast else ''}); choose another folder with -o"
+        )
     with writing(kept):
-        write_manifest(kept, manifest)
+        write_manifest(kept, asked)
     return read_manifest(kept, dataset.name)
 
 
@@ -106,8 +105,8 @@ def setup_of(
     manifest: Manifest,
     network: NetworkReport,
     config: ReconstructConfig,
-    *,
     threads: int,
+    *,
     roma_compat: bool,
 ) -> Setup:
     """Describe what decides the figures; where weights lie does not."""

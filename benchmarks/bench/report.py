@@ -105,7 +105,7 @@ def _main(found: Found, scores: Sequence[Summary]) -> Section:
 
 def _method(header: Header) -> str:
     name = header.setup.network.name
-    return VGGT if name.startswith(VGGT_1B) else name
+    return VGGT if name == VGGT_1B else name  # not any file of its shape
 
 
 def _cameras(method: str, mode: str) -> str:

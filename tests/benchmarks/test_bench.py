@@ -21,7 +21,8 @@ from click.testing import CliRunner
 from working import HereWorker
 
 from vggt_sfm.benchmarks.bench import benchmark as module
-from vggt_sfm.benchmarks.bench.benchmark import BenchOptions, benchmark
+from vggt_sfm.benchmarks.bench.benchmark import BenchResult
+from vggt_sfm.benchmarks.bench.config import BenchConfig
 from vggt_sfm.benchmarks.bench.rows import Row, read_rows
 from vggt_sfm.benchmarks.datasets.bags import Dataset
 from vggt_sfm.benchmarks.datasets.co3d import Co3d
@@ -32,9 +33,11 @@ from vggt_sfm.benchmarks.datasets.scannet1500 import Scannet1500
 from vggt_sfm.benchmarks.datasets.seven_scenes import SevenScenes
 from vggt_sfm.cli.main import main
 from vggt_sfm.errors import InputError
+from vggt_sfm.pipelines.config import ReconstructConfig
+from vggt_sfm.tracking.config import TrackConfig
 
 ROOM = photos.views(5, 240, 180)
-FEW = BenchOptions(modes=("ff", "ba"), threads=0)
+FEW = BenchConfig(modes="ff,ba", threads=0)
 COMMAND_LINE = "import sys; from vggt_sfm.cli.main import main; main(sys.argv[1:])"
 AT_LEAST = 85.0  # AUC@30 on this room; a wrong convention gives less than 50
 
@@ -82,6 +85,14 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "Worker", HereWorker)
 
 
+def benchmark(
+    dataset: Dataset, root: Path, output: Path, bench: BenchConfig, **more: Any
+) -> BenchResult:
+    """With the usual options of a reconstruction."""
+    config = more.pop("config", ReconstructConfig())
+    return module.benchmark(dataset, root, output, bench, config, **more)
+
+
 def by_mode(rows: list[Row] | tuple[Row, ...]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
@@ -110,6 +121,10 @@ def test_a_data_set_is_measured_from_its_layout_to_the_report(
     assert not (output / "work").exists()
     for name in ("manifest.json", "bench.json", "scores.json", "report.html", "recall.svg"):
         assert (output / name).stat().st_size > 100
+    page = (output / "report.html").read_text()
+    assert not any(word in page for word in ("src=", "href=", "@import", "url(")), (
+        "asks for nothing"
+    )
     assert result.markdown == (output / "report.md").read_text()
     claimed = dataset.name in ("re10k", "co3d", "imc")
     assert ("VGGT-1B +BA" in result.markdown) == claimed
@@ -121,10 +136,10 @@ def test_a_data_set_is_measured_from_its_layout_to_the_report(
 @pytest.mark.usefixtures("here")
 def test_scannet_is_measured_as_matcher_and_directly(tmp_path: Path) -> None:
     dataset = scannet1500(tmp_path / "data")
-    options = replace(FEW, modes=("ff", "matching"))
+    options = replace(FEW, modes="ff,matching")
     plain = benchmark(dataset, tmp_path / "data", tmp_path / "plain", options)
-    compat = replace(options, roma_compat=True, modes=("matching",), limit=1)
-    repeated = benchmark(dataset, tmp_path / "data", tmp_path / "compat", compat)
+    compat = replace(options, modes="matching", limit=1)
+    repeated = benchmark(dataset, tmp_path / "data", tmp_path / "compat", compat, roma_compat=True)
     for row in by_mode(list(plain.found.rows))["matching"]:
         assert row.auc_exact_folded is not None
         assert row.auc_exact_folded["20"] > AT_LEAST
@@ -149,11 +164,11 @@ def test_comparators_and_broken_scenes_are_rows(tmp_path: Path) -> None:
     (root / "broken truth" / "gt" / "images.bin").write_bytes(b"broken")
     (root / "free" / "images").mkdir(parents=True)
     photos.save(root / "free" / "images" / "1.png", ROOM[0])
-    every = BenchOptions(threads=0)
+    every = BenchConfig(threads=0)
     result = benchmark(Folders(root), root, tmp_path / "out", every)
     rows = {(row.scene, row.mode): row for row in result.found.rows}
     assert len(rows) == 16
-    for mode in every.modes:
+    for mode in every.chosen_modes:
         room = rows["room", mode]
         assert room.auc_exact is not None
         assert room.auc_exact["30"] > AT_LEAST, mode
@@ -179,7 +194,7 @@ def test_comparators_and_broken_scenes_are_rows(tmp_path: Path) -> None:
 def test_results_of_another_setup_are_not_mixed(tmp_path: Path) -> None:
     root, output = tmp_path / "data", tmp_path / "out"
     dataset = imc(root)
-    one = replace(FEW, modes=("ff",), limit=1)
+    one = replace(FEW, modes="ff", limit=1)
     first = benchmark(dataset, root, output, one)
     assert len(first.found.rows) == 1
     more = benchmark(dataset, root, output, replace(one, limit=None))
@@ -188,9 +203,9 @@ def test_results_of_another_setup_are_not_mixed(tmp_path: Path) -> None:
         benchmark(dataset, root, output, replace(one, seed=1))
     with pytest.raises(InputError, match=r"another threads \(0, now 1\)"):
         benchmark(dataset, root, output, replace(one, threads=1))
-    changed = replace(one.config, track=replace(one.config.track, max_ratio=0.7))
+    changed = ReconstructConfig(track=TrackConfig(max_ratio=0.7))
     with pytest.raises(InputError, match=r"another config.track.max_ratio \(0.8, now 0.7\)"):
-        benchmark(dataset, root, output, replace(one, config=changed))
+        benchmark(dataset, root, output, one, config=changed)
     photograph = root / first.found.manifest.bags[1].images[0]
     photograph.unlink()
     with pytest.raises(InputError, match=rf"such as {photograph}; --skip-missing"):
@@ -276,9 +291,10 @@ def _numbers(output: Path) -> list[Any]:
 def test_a_fast_run_is_short_and_says_so(tmp_path: Path) -> None:
     root = tmp_path / "data"
     official.write_folder(root / "room", [photos.views(12, 48, 36)[n] for n in range(12)])
-    (bag,) = module.settle_manifest(
-        Folders(root), _made(tmp_path / "out"), given=None, seed=0, fast=True
-    ).bags
+    manifest = module.settle_manifest(
+        Folders(root), _made(tmp_path / "out"), BenchConfig(fast=True)
+    )
+    (bag,) = manifest.bags
     assert len(bag.images) == 10
     assert bag.images[0].endswith("/0.png")
     assert bag.images[-1].endswith("/11.png")

@@ -97,6 +97,36 @@ def test_heads_that_nobody_asked_for_are_not_built(
     ]
 
 
+def test_kept_weights_are_loaded_once_and_predict_the_same(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+    right = inference.load_vggt
+
+    def spy(path: Path, config: VGGTConfig, **options: object) -> VGGT:
+        loaded.append(config)
+        return right(path, config, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(inference, "load_vggt", spy)
+    predictor = open_predictor(PredictConfig(weights=checkpoint, device="cpu"), keep=True)
+
+    def kept(frames: int) -> Predictions:
+        scene, images = scene_of(frames)
+        return predictor(images, scene, SilentProgress())
+
+    first, again, other = kept(3), kept(3), kept(2)
+    assert len(loaded) == 1
+    for found, fresh in ((first, predict(checkpoint)), (other, predict(checkpoint, 2))):
+        np.testing.assert_array_equal(found.depth, fresh.depth)
+        np.testing.assert_array_equal(found.cam_from_world, fresh.cam_from_world)
+        assert found.matches is not None
+        assert fresh.matches is not None
+        np.testing.assert_array_equal(found.matches.xy, fresh.matches.xy)
+    np.testing.assert_array_equal(first.depth, again.depth)
+    kept(1)  # without a track head
+    assert len(loaded) == 4
+
+
 def test_followed_points_are_matches_between_frames(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
