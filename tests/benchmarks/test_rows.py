@@ -8,33 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from results import row
 
 from vggt_sfm.benchmarks.bench.rows import Row, append_row, degrees, read_rows, write_rows
 from vggt_sfm.benchmarks.bench.run import tasks_left
 from vggt_sfm.benchmarks.bench.summary import headline, summaries
 from vggt_sfm.benchmarks.datasets.bags import Bag, Rules
-from vggt_sfm.benchmarks.scores import Errors, scores_of
 from vggt_sfm.errors import InputError
-from vggt_sfm.io.plain import to_plain
 
 RULES = Rules(frames="all", area="auc_histogram", thresholds=(5, 30), averaged_over="category")
 APPLES = [Bag(name=f"apple/{n}", images=("a", "b"), groups=(("category", "apple"),)) for n in "12"]
 CARS = [Bag(name=f"car/{n}", images=("a", "b", "c"), groups=(("category", "car"),)) for n in "12"]
-
-
-def row(bag: Bag, errors_deg: list[float], mode: str = "ff") -> Row:
-    errors = Errors(rotation=np.array(errors_deg), translation=np.zeros(len(errors_deg)))
-    return Row(
-        scene=bag.name,
-        mode=mode,
-        status="done",
-        images=len(bag.images),
-        registered=len(bag.images),
-        seconds=2.0,
-        rotation_deg=degrees(errors.rotation),
-        translation_deg=degrees(errors.translation),
-        **to_plain(scores_of(errors)),
-    )
 
 
 def failed(bag: Bag) -> Row:
