@@ -18,7 +18,7 @@ import official
 import photos
 import pytest
 from click.testing import CliRunner
-from working import HereWorker
+from here import HereWorker
 
 from vggt_sfm.benchmarks.bench import benchmark as module
 from vggt_sfm.benchmarks.bench.benchmark import BenchResult

@@ -1,16 +1,12 @@
-"""Things that a worker process can be asked to do, and a worker without a process."""
+"""Things that a worker process can be asked to do."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-from vggt_sfm.benchmarks.bench.worker import WorkFailed
-from vggt_sfm.errors import InputError, VggtSfmError
+from vggt_sfm.errors import InputError
 
 
 class Calculator:
@@ -46,22 +42,3 @@ class Calculator:
 
 def cannot_be_made() -> Calculator:
     raise InputError("no weights")
-
-
-class HereWorker:
-    """Does the work in this process, where a test has no time for another one."""
-
-    def __init__(self, make: Callable[[], Any], log: Path, timeout_s: float | None) -> None:
-        self._served = make()
-
-    def call(self, method: str, *arguments: Any) -> Any:
-        try:
-            return getattr(self._served, method)(*arguments)
-        except VggtSfmError as error:
-            raise WorkFailed(str(error)) from error
-
-    def __enter__(self) -> HereWorker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to end."""
