@@ -41,10 +41,13 @@ class Folders:
         return [bag for scene in self._scenes() for bag in self._of_scene(scene)]
 
     def _scenes(self) -> list[Path]:
-        if (self._root / _IMAGES).is_dir():
+        if _is_scene(self._root):
             return [self._root]
-        inside = [*self._root.glob("*/"), *self._root.glob("*/*/")]
-        scenes = [folder for folder in inside if (folder / _IMAGES).is_dir()]
+        scenes = []
+        for folder in filter(Path.is_dir, self._root.iterdir()):
+            # what lies inside a scene, such as COLMAP's dense/images, is no scene
+            inside = [folder] if _is_scene(folder) else folder.iterdir()
+            scenes += [each for each in inside if _is_scene(each)]
         if not scenes:
             required(self._root / _IMAGES, self.source)
         return sorted(scenes, key=lambda scene: natural_key(str(scene)))
@@ -89,10 +92,14 @@ class Folders:
 
     def _place(self, name: str) -> tuple[Path, str]:
         """Return the folder of a bag's scene, and the name of its pair if it has one."""
-        if (self._root / _IMAGES).is_dir():
+        if _is_scene(self._root):
             return self._root, name.partition("/")[2]
         place = self._root / name
-        return (place, "") if (place / _IMAGES).is_dir() else (place.parent, place.name)
+        return (place, "") if _is_scene(place) else (place.parent, place.name)
+
+
+def _is_scene(folder: Path) -> bool:
+    return (folder / _IMAGES).is_dir()
 
 
 def _models(scene: Path) -> list[Path | None]:

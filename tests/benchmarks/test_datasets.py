@@ -222,3 +222,16 @@ def test_two_view_scenes_and_scenes_without_truth(tmp_path: Path) -> None:
     (_, broken) = freeze(dataset, 0).bags
     with pytest.raises(InputError, match="first pair"):
         dataset.truth(broken)
+
+
+def test_sets_of_scenes_are_pooled_and_what_lies_in_a_scene_is_none(tmp_path: Path) -> None:
+    for scene in ("set/2", "set/10", "alone", "alone/dense"):
+        official.write_folder(tmp_path / scene, ROOM[:2])
+    dataset = Folders(tmp_path)
+    bags = freeze(dataset, 0).bags
+    assert [bag.name for bag in bags] == ["alone", "set/2", "set/10"]
+    assert [dict(bag.groups)["set"] for bag in bags] == ["alone", "set", "set"]
+    assert all(dataset.truth(bag) is not None for bag in bags)
+    (only,) = freeze(Folders(tmp_path / "set" / "2"), 0).bags
+    assert only.name == "2"
+    assert Folders(tmp_path / "set" / "2").truth(only) is not None
