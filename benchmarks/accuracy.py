@@ -68,9 +68,9 @@ class Photographs:
 
     def scored(self, poses: dict[str, Float64]) -> tuple[int, dict[str, float] | None]:
         """Return how many images have a pose, and exact AUC."""
-        truth = None if self.truth is None else poses_by_name(self.truth)
-        scores = named_scores(poses, truth)
-        return len(poses), None if scores is None else scores.auc_exact
+        if self.truth is None:
+            return len(poses), None
+        return len(poses), named_scores(poses, poses_by_name(self.truth)).auc_exact
 
 
 def run_mode(found: Photographs, mode: str, seeds: int, output: Path) -> Iterator[Outcome]:

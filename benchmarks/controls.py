@@ -132,19 +132,14 @@ def run_control(data: Path, output: Path, name: str) -> list[str]:
             seeded = replace(tracks, xyz=seed_points(scene, rough, observations))
             reconstruction = seed_reconstruction(scene, rough, seeded, SeedConfig())
             adjusted, _ = adjust(reconstruction, BundleConfig(), SilentProgress())
-            before.append(_areas(reconstruction, truth))
-            after.append(_areas(adjusted, truth))
+            before.append(named_scores(poses_by_name(reconstruction), truth).auc_exact)
+            after.append(named_scores(poses_by_name(adjusted), truth).auc_exact)
         cells = [
             "/".join(f"{min(row[t] for row in found):.1f}" for t in ("5", "30"))
             for found in (before, after)
         ]
         rows.append(markdown.row([name, label, *cells]))
     return rows
-
-
-def _areas(model: pycolmap.Reconstruction, truth: dict[str, Float64]) -> dict[str, float]:
-    scores = named_scores(poses_by_name(model), truth)
-    return {} if scores is None else scores.auc_exact
 
 
 @click.command()

@@ -112,8 +112,8 @@ def _child(module: str, images: Path, folder: Path, options: dict[str, Any]) -> 
 
 
 def _scored(poses: dict[str, Float64], truth: dict[str, Float64] | None) -> dict[str, Any]:
-    scores = named_scores(poses, truth)
-    return {"auc": scores and scores.auc_exact, "registered": len(poses)}
+    auc = None if truth is None else named_scores(poses, truth).auc_exact
+    return {"auc": auc, "registered": len(poses)}
 
 
 def longest_side(images: Path) -> int:

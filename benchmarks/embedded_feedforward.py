@@ -22,7 +22,7 @@ from vggt_sfm.benchmarks.embedded_parts import (
     predict,
     predictor_of,
 )
-from vggt_sfm.benchmarks.scores import errors_of, scores_of
+from vggt_sfm.benchmarks.scores import areas_cell, errors_of, scores_of
 from vggt_sfm.io.plain import to_plain
 from vggt_sfm.metrics.pose import auc_histogram, relative_pose_errors
 from vggt_sfm.scene import PixelMap, Predictions
@@ -176,12 +176,8 @@ def run_scenes(plan: Plan) -> Measured:
         focals = focal_lengths(found.scene, predictions)
         row["focal_percent"] = round(median_focal_error(focals, mean_focals(found.intrinsics)), 2)
         figures[name] = row
-        cells = [_areas_cell(row[auc]) for auc in ("auc_exact", "auc_histogram")]
+        cells = [areas_cell(row[auc], _SCENE_ANGLES) for auc in ("auc_exact", "auc_histogram")]
         bar = at_least(row["auc_exact"]["30"], SCENE_BAR)
         rows.append([name, *cells, f"{row['focal_percent']:.1f}", bar])
     table = markdown.table([*titles, "bar, exact AUC@30"], rows)
     return Measured(tables=(table,), figures=figures)
-
-
-def _areas_cell(areas: dict[str, float]) -> str:
-    return "/".join(f"{areas[str(angle)]:.1f}" for angle in _SCENE_ANGLES)

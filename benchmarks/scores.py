@@ -93,14 +93,15 @@ def scores_of(errors: Errors) -> Scores:
     )
 
 
-def named_scores(
-    poses: Mapping[str, Float64], truth: Mapping[str, Float64] | None
-) -> Scores | None:
-    """Score (3, 4) cam_from_world by name against all true ones; None without these."""
-    if truth is None:
-        return None
+def named_scores(poses: Mapping[str, Float64], truth: Mapping[str, Float64]) -> Scores:
+    """Score (3, 4) cam_from_world by name against all true ones."""
     names = sorted(truth)
     return scores_of(errors_of(stacked(poses, names), stacked(truth, names)))
+
+
+def areas_cell(areas: Mapping[str, float], thresholds: Sequence[int]) -> str:
+    """Write areas at some thresholds for a table."""
+    return "/".join(f"{areas[str(t)]:.1f}" for t in thresholds)
 
 
 def mean_scores(scores: Sequence[Scores]) -> Scores:

@@ -10,7 +10,7 @@ from vggt_sfm.benchmarks.bench.modes import OURS
 from vggt_sfm.benchmarks.bench.page import Table
 from vggt_sfm.benchmarks.bench.plan import MANIFEST, RESULTS
 from vggt_sfm.benchmarks.bench.rows import Row, read_rows
-from vggt_sfm.benchmarks.bench.summary import headline, summaries
+from vggt_sfm.benchmarks.bench.summary import headline_scores
 from vggt_sfm.benchmarks.datasets.bags import Bag, Dataset, Rules
 from vggt_sfm.benchmarks.datasets.manifest import read_manifest
 from vggt_sfm.errors import InputError
@@ -54,8 +54,7 @@ def changes(dataset: Dataset, bags: Sequence[Bag], rows: Sequence[Row], kept: Pa
 
 
 def _areas(rows: Sequence[Row], bags: Sequence[Bag], rules: Rules) -> dict[int, float]:
-    (summary,) = headline(summaries(rows, bags, rules), rules)
-    found: dict[str, float] = getattr(summary.scores, rules.area)
+    found: dict[str, float] = getattr(headline_scores(rows, bags, rules), rules.area)
     return {t: found[str(t)] for t in rules.thresholds}
 
 

@@ -10,8 +10,9 @@ from vggt_sfm._chart import Color, Panel, Series, line_chart
 from vggt_sfm.benchmarks.bench.modes import TITLES
 from vggt_sfm.benchmarks.bench.page import Chart
 from vggt_sfm.benchmarks.bench.rows import Row
+from vggt_sfm.benchmarks.bench.summary import grouped, known_errors
 from vggt_sfm.benchmarks.datasets.bags import Bag, Rules
-from vggt_sfm.benchmarks.scores import Errors, pool
+from vggt_sfm.benchmarks.scores import pool
 
 _STYLES: tuple[tuple[Color, bool], ...] = (
     ("first", True),
@@ -50,16 +51,11 @@ def recall_chart(rows: Sequence[Row], bags: Sequence[Bag], rules: Rules) -> Char
 
 def _recall(rows: Sequence[Row], bags: Sequence[Bag], rules: Rules) -> list[float] | None:
     """Percent of pairs below 0, 1, … degrees, pooled and averaged as the rules have it."""
-    groups_of = {bag.name: dict(bag.groups) for bag in bags}
-    by_group: dict[str, list[Errors]] = {}
-    for row in rows:
-        if row.errors is not None:
-            group = groups_of[row.scene].get(rules.averaged_over or "", "")
-            by_group.setdefault(group, []).append(row.errors)
-    if not by_group:
+    known = known_errors(grouped(rows, bags, rules.averaged_over).values())
+    if not known:
         return None
     curves = []
-    for errors in map(pool, by_group.values()):
+    for errors in map(pool, known):
         worst = errors.exact if rules.area == "auc_exact" else errors.folded
         curves.append([100 * float(np.mean(worst < t)) for t in range(_LAST_DEG + 1)])
     return [float(mean) for mean in np.mean(curves, axis=0)]

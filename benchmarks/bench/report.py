@@ -20,6 +20,7 @@ from vggt_sfm.benchmarks.bench.rows import Row
 from vggt_sfm.benchmarks.bench.summary import ALL, Summary, headline, summaries
 from vggt_sfm.benchmarks.datasets.bags import Area, Dataset, Rules
 from vggt_sfm.benchmarks.datasets.manifest import Manifest
+from vggt_sfm.benchmarks.scores import areas_cell
 from vggt_sfm.io.plain import to_plain
 from vggt_sfm.models.records import VGGT_1B
 from vggt_sfm.pipelines.stage import writing
@@ -77,9 +78,10 @@ def write_report(output: Path, found: Found, compared: Sequence[Change]) -> str:
 
 def _main(found: Found, scores: Sequence[Summary]) -> Section:
     rules = found.dataset.rules
-    figures = {s.mode: _figure(s, rules) for s in headline(scores, rules)}
+    measured = headline(scores, rules)
+    figures = {s.mode: _figure(s, rules) for s in measured}
     parts: list[str | Table | Chart] = [f"Percent of {_area_words(rules)}."]
-    if any("[" in figure for figure in figures.values()):
+    if any(s.intervals for s in measured):
         parts = [f"{parts[0]} In brackets 95 % intervals, bags drawn again."]
     claims = claims_of(found.dataset.name)
     name = _method(found.header)
@@ -169,10 +171,7 @@ def _areas(summary: Summary, widest: int) -> list[str]:
     scores, ends = summary.scores, summary.intervals.get(str(widest))
     if scores is None:
         return ["no ground truth", "no ground truth", "-", "-"]
-    areas = (
-        "/".join(f"{area[str(t)]:.1f}" for t in _SHOWN)
-        for area in (scores.auc_exact, scores.auc_histogram)
-    )
+    areas = (areas_cell(area, _SHOWN) for area in (scores.auc_exact, scores.auc_histogram))
     within = f"{ends[0]:.1f} to {ends[1]:.1f}" if ends else "-"
     return [*areas, within, f"{scores.rra['5']:.1f}/{scores.rta['5']:.1f}"]
 

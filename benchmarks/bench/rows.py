@@ -7,12 +7,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from vggt_sfm._checks import Float64
-from vggt_sfm.benchmarks.scores import Errors
+from vggt_sfm.benchmarks.scores import Errors, scores_of
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.plain import from_plain, to_plain
 from vggt_sfm.pipelines.stage import writing
@@ -59,8 +59,16 @@ class Row:
         return Errors(rotation=rotation, translation=translation)
 
 
-def degrees(errors: Float64) -> Degrees:
-    """Return errors as a row keeps them."""
+def scored(errors: Errors) -> dict[str, Any]:  # Any: fields of every type
+    """Return the fields of a row that errors of its pairs fill."""
+    return {
+        **to_plain(scores_of(errors)),
+        "rotation_deg": _kept(errors.rotation),
+        "translation_deg": _kept(errors.translation),
+    }
+
+
+def _kept(errors: Float64) -> Degrees:
     return tuple(round(float(e), _DIGITS) if np.isfinite(e) else None for e in errors)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,11 @@ import numpy as np
 from vggt_sfm._checks import Float64
 from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.benchmarks.bench.modes import MATCHING, TRIALS, Job, Measured
-from vggt_sfm.benchmarks.bench.rows import Row, append_row, degrees
+from vggt_sfm.benchmarks.bench.rows import Row, append_row, scored
 from vggt_sfm.benchmarks.bench.worker import Worker, WorkFailed
 from vggt_sfm.benchmarks.datasets.bags import Bag, Dataset, Truth
-from vggt_sfm.benchmarks.scores import errors_of, pool, scores_of
+from vggt_sfm.benchmarks.scores import errors_of, pool
 from vggt_sfm.errors import VggtSfmError
-from vggt_sfm.io.plain import to_plain
 
 _logger = get_logger(__name__)
 
@@ -56,10 +56,10 @@ def measure_all(
     Returns:
         Seconds of the work that was measured.
     """
-    clock = _Clock(tasks)
+    clock, truth_of = _Clock(tasks), lru_cache(maxsize=1)(dataset.truth)  # once a bag
     with progress.task("measuring", len(tasks)) as shown:
         for number, task in enumerate(tasks, 1):
-            row = _measure(task, dataset, root, worker, roma_compat=roma_compat)
+            row = _measure(task, truth_of, root, worker, roma_compat=roma_compat)
             append_row(results, row)
             clock.count(task, row.spent_seconds)
             shown.advance()
@@ -67,12 +67,19 @@ def measure_all(
     return clock.spent
 
 
-def _measure(task: Task, dataset: Dataset, root: Path, worker: Worker, *, roma_compat: bool) -> Row:
+def _measure(
+    task: Task,
+    truth_of: Callable[[Bag], Truth | None],
+    root: Path,
+    worker: Worker,
+    *,
+    roma_compat: bool,
+) -> Row:
     bag, mode = task.bag, task.mode
     truth = None
     start = time.perf_counter()
     try:
-        truth = dataset.truth(bag)
+        truth = truth_of(bag)
         job = Job(
             bag=bag.name,
             mode=mode,
@@ -115,12 +122,7 @@ def _scored(cameras: Float64, truth: Truth | None) -> dict[str, Any]:
     """Return the fields of a row that need ground truth; cameras are (T, S, 3, 4)."""
     if truth is None:
         return {}
-    errors = pool([errors_of(trial, truth.cam_from_world) for trial in cameras])
-    return {
-        **to_plain(scores_of(errors)),
-        "rotation_deg": degrees(errors.rotation),
-        "translation_deg": degrees(errors.translation),
-    }
+    return scored(pool([errors_of(trial, truth.cam_from_world) for trial in cameras]))
 
 
 def _whole(megabytes: float | None) -> float | None:

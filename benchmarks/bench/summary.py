@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vggt_sfm.benchmarks.bench.rows import Row
 from vggt_sfm.benchmarks.datasets.bags import Bag, Rules
-from vggt_sfm.benchmarks.scores import Scores, interval, mean_scores, pool, scores_of
+from vggt_sfm.benchmarks.scores import Errors, Scores, interval, mean_scores, pool, scores_of
 
 ALL = "all"
 
@@ -40,19 +40,25 @@ class Summary:
 
 def summaries(rows: Sequence[Row], bags: Sequence[Bag], rules: Rules) -> list[Summary]:
     """Summarize all rows of these bags: together, by each kind of group, and averaged over it."""
-    groups_of = {bag.name: bag.groups for bag in bags}
-    mine = [row for row in rows if row.scene in groups_of]
+    listed = {bag.name for bag in bags}
+    mine = [row for row in rows if row.scene in listed]
     found = []
     for mode in dict.fromkeys(row.mode for row in mine):
         here = [row for row in mine if row.mode == mode]
         found.append(_summary(ALL, "", [here], rules))
         for kind in dict.fromkeys(kind for bag in bags for kind, _ in bag.groups):
-            by_value: dict[str, list[Row]] = {}
-            for row in here:
-                by_value.setdefault(dict(groups_of[row.scene])[kind], []).append(row)
-            values = list(by_value.items())
-            found += [_summary(kind, value, [group], rules) for value, group in values]
+            by_value = grouped(here, bags, kind)
+            found += [_summary(kind, value, [group], rules) for value, group in by_value.items()]
             found.append(_summary(f"mean over {kind}", "", list(by_value.values()), rules))
+    return found
+
+
+def grouped(rows: Sequence[Row], bags: Sequence[Bag], kind: str | None) -> dict[str, list[Row]]:
+    """Sort rows by the value that their bag has of a kind of group; None: all together."""
+    groups_of = {bag.name: dict(bag.groups) for bag in bags}
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(groups_of[row.scene][kind] if kind else "", []).append(row)
     return found
 
 
@@ -62,10 +68,24 @@ def headline(found: Sequence[Summary], rules: Rules) -> list[Summary]:
     return [summary for summary in found if summary.kind == kind]
 
 
+def headline_scores(rows: Sequence[Row], bags: Sequence[Bag], rules: Rules) -> Scores | None:
+    """Score rows of one mode as the rules pool and average; None without ground truth."""
+    return _scores(known_errors(grouped(rows, bags, rules.averaged_over).values()))
+
+
+def known_errors(groups: Iterable[Sequence[Row]]) -> list[list[Errors]]:
+    """Return the errors of the rows of each group that has some with ground truth."""
+    known = [[e for row in group if (e := row.errors) is not None] for group in groups]
+    return [group for group in known if group]
+
+
+def _scores(known: Sequence[Sequence[Errors]]) -> Scores | None:
+    return mean_scores([scores_of(pool(group)) for group in known]) if known else None
+
+
 def _summary(kind: str, value: str, groups: Sequence[Sequence[Row]], rules: Rules) -> Summary:
     rows = [row for group in groups for row in group]
-    known = [[e for row in group if (e := row.errors) is not None] for group in groups]
-    known = [group for group in known if group]
+    known = known_errors(groups)
     seconds = [row.seconds for row in rows if row.seconds is not None]
     peaks = [row.peak_memory_mb for row in rows if row.peak_memory_mb is not None]
     intervals = {}
@@ -82,7 +102,7 @@ def _summary(kind: str, value: str, groups: Sequence[Sequence[Row]], rules: Rule
         images=sum(row.images for row in rows),
         registered=sum(row.registered for row in rows),
         pairs=sum(len(e.rotation) for group in known for e in group),
-        scores=mean_scores([scores_of(pool(group)) for group in known]) if known else None,
+        scores=_scores(known),
         intervals=intervals,
         seconds=float(np.median(seconds)) if seconds else None,
         peak_memory_mb=max(peaks, default=None),

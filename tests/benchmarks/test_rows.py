@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from results import row
 
-from vggt_sfm.benchmarks.bench.rows import Row, append_row, degrees, read_rows, write_rows
+from vggt_sfm.benchmarks.bench.rows import Row, append_row, read_rows, scored, write_rows
 from vggt_sfm.benchmarks.bench.run import tasks_left
 from vggt_sfm.benchmarks.bench.summary import headline, summaries
 from vggt_sfm.benchmarks.datasets.bags import Bag, Rules
+from vggt_sfm.benchmarks.scores import Errors
 from vggt_sfm.errors import InputError
 
 RULES = Rules(frames="all", area="auc_histogram", thresholds=(5, 30), averaged_over="category")
@@ -29,8 +30,7 @@ def failed(bag: Bag) -> Row:
         status="failed",
         reason="broken",
         images=len(bag.images),
-        rotation_deg=degrees(nothing),
-        translation_deg=degrees(nothing),
+        **scored(Errors(rotation=nothing, translation=nothing)),
     )
 
 

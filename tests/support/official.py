@@ -19,11 +19,6 @@ Array = NDArray[np.float64]
 _PYTORCH3D_FROM_OPENCV = np.diag([-1.0, -1.0, 1.0])
 
 
-def true_poses(found: list[photos.View]) -> Array:
-    """Return (S, 3, 4) cam_from_world."""
-    return np.stack([view.cam_from_world for view in found])
-
-
 def _photo(path: Path, view: photos.View) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     photos.save(path, view)
@@ -105,12 +100,6 @@ def write_imc(root: Path, scene: str, found: list[photos.View], sizes: list[int]
     for size in sizes:
         lines = [f"{scene}/set_100/images/{name}.jpg" for name in names[:size]]
         (folder / "sub_set" / f"{size}bag_000.txt").write_text("\n".join(lines) + "\n")
-
-
-def imc_order(root: Path, scene: str, found: list[photos.View]) -> list[photos.View]:
-    """Return the views in the order of their files' names, which is not that of the room."""
-    files = [p.stem for p in (root / scene / "set_100" / "images").iterdir()]
-    return [found[int(name.split("_")[1])] for name in sorted(files)]
 
 
 def write_scannet1500(root: Path, pairs: list[tuple[photos.View, photos.View]]) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from vggt_sfm.benchmarks.bench.rows import Row, degrees
+from vggt_sfm.benchmarks.bench.rows import Row, scored
 from vggt_sfm.benchmarks.datasets.bags import Bag
-from vggt_sfm.benchmarks.scores import Errors, scores_of
-from vggt_sfm.io.plain import to_plain
+from vggt_sfm.benchmarks.scores import Errors
 
 
 def row(bag: Bag, errors_deg: list[float], mode: str = "ff") -> Row:
@@ -20,7 +19,5 @@ def row(bag: Bag, errors_deg: list[float], mode: str = "ff") -> Row:
         images=len(bag.images),
         registered=len(bag.images),
         seconds=2.0,
-        rotation_deg=degrees(errors.rotation),
-        translation_deg=degrees(errors.translation),
-        **to_plain(scores_of(errors)),
+        **scored(errors),
     )

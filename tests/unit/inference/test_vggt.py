@@ -74,17 +74,23 @@ def test_predictions_are_those_of_one_pass(checkpoint: Path) -> None:
     np.testing.assert_allclose(found.world_points_confidence, out.world_points_conf[0], rtol=1e-5)
 
 
-def test_heads_that_nobody_asked_for_are_not_built(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    built: list[VGGTConfig] = []
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[VGGTConfig]:
+    """The models that are loaded from now on."""
+    found: list[VGGTConfig] = []
     right = inference.load_vggt
 
     def spy(path: Path, config: VGGTConfig, **options: object) -> VGGT:
-        built.append(config)
+        found.append(config)
         return right(path, config, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(inference, "load_vggt", spy)
+    return found
+
+
+def test_heads_that_nobody_asked_for_are_not_built(
+    checkpoint: Path, built: list[VGGTConfig]
+) -> None:
     for frames, options in ((3, {}), (3, {"track_head": False}), (1, {})):
         predict(checkpoint, frames, **options)
     predict(checkpoint, point_source="point-head")
@@ -98,16 +104,8 @@ def test_heads_that_nobody_asked_for_are_not_built(
 
 
 def test_kept_weights_are_loaded_once_and_predict_the_same(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, built: list[VGGTConfig]
 ) -> None:
-    loaded = []
-    right = inference.load_vggt
-
-    def spy(path: Path, config: VGGTConfig, **options: object) -> VGGT:
-        loaded.append(config)
-        return right(path, config, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(inference, "load_vggt", spy)
     predictor = open_predictor(PredictConfig(weights=checkpoint, device="cpu"), keep=True)
 
     def kept(frames: int) -> Predictions:
@@ -115,7 +113,7 @@ def test_kept_weights_are_loaded_once_and_predict_the_same(
         return predictor(images, scene, SilentProgress())
 
     first, again, other = kept(3), kept(3), kept(2)
-    assert len(loaded) == 1
+    assert len(built) == 1
     for found, fresh in ((first, predict(checkpoint)), (other, predict(checkpoint, 2))):
         np.testing.assert_array_equal(found.depth, fresh.depth)
         np.testing.assert_array_equal(found.cam_from_world, fresh.cam_from_world)
@@ -124,7 +122,7 @@ def test_kept_weights_are_loaded_once_and_predict_the_same(
         np.testing.assert_array_equal(found.matches.xy, fresh.matches.xy)
     np.testing.assert_array_equal(first.depth, again.depth)
     kept(1)  # without a track head
-    assert len(loaded) == 4
+    assert len(built) == 4
 
 
 def test_followed_points_are_matches_between_frames(
