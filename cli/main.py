@@ -21,7 +21,9 @@ from vggt_sfm.errors import CapabilityError, VggtSfmError
 
 # command -> its module (which holds a click command called ``command``) and its line in --help
 COMMANDS = {
-    "reconstruct": ("vggt_sfm.cli.reconstruct", "Turn photographs into a COLMAP model."),
+    "reconstruct": ("vggt_sfm.cli.reconstruct", "Turn photographs or a video into a COLMAP model."),
+    "export": ("vggt_sfm.cli.export", "Write a model for Nerfstudio, gsplat, COLMAP and others."),
+    "view": ("vggt_sfm.cli.view", "Look at a model in the browser."),
     "demo": ("vggt_sfm.cli.demo", "Reconstruct a rendered scene whose cameras are known."),
     "weights": (
         "vggt_sfm.cli.weights",

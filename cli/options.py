@@ -141,12 +141,9 @@ def _option(
     if kind is bool:
         flag = f"{prefix}{word}/{prefix}no-{word}"
         declared: dict[str, Any] = {"is_flag": True}
-    elif get_origin(kind) is Literal:
-        flag = f"{prefix}{word}"
-        declared = {"type": click.Choice([str(choice) for choice in get_args(kind)])}
     else:
         flag = f"{prefix}{word}"
-        declared = {"type": _CLICK_TYPES[kind]}
+        declared = _repeated(kind) if get_origin(kind) is tuple else {"type": _click_type(kind)}
     text = field.metadata.get("help") or docs[field.name]
     default = _default_text(field)
     option = click.option(
@@ -159,10 +156,50 @@ def _option(
     return dotted, option
 
 
+def _click_type(kind: Any) -> Any:  # Any: a type hint, and what click takes for one
+    if get_origin(kind) is Literal:
+        return click.Choice([str(choice) for choice in get_args(kind)])
+    return _CLICK_TYPES[kind]
+
+
+def _repeated(kind: Any) -> dict[str, Any]:
+    """Declare an option that may be given several times, for a field ``tuple[X, ...]``."""
+    inner = get_args(kind)[0]
+    if isinstance(inner, type) and is_dataclass(inner):
+        return _repeated_words(inner)
+    return {"type": _click_type(inner), "multiple": True, "callback": _none_if_not_given}
+
+
+def _repeated_words(inner: type[Any]) -> dict[str, Any]:
+    """Declare a repeatable option that takes a word for each field of a dataclass."""
+    hints = type_hints(inner)
+
+    def build(context: click.Context, parameter: click.Parameter, given: Any) -> Any:
+        try:
+            built = [inner(**dict(zip(hints, words, strict=True))) for words in given or ()]
+        except ValueError as error:
+            raise click.BadParameter(str(error), context, parameter) from error
+        return tuple(built) or None
+
+    return {
+        "type": tuple(_click_type(hint) for hint in hints.values()),
+        "multiple": True,
+        "metavar": " ".join(name.upper() for name in hints),
+        "callback": build,
+    }
+
+
+def _none_if_not_given(_context: click.Context, _parameter: click.Parameter, given: Any) -> Any:
+    """Tell an option that was not given from one that empties what a config file says."""
+    return given or None
+
+
 def _default_text(field: Field[Any]) -> str | None:
     default = field.default if field.default is not MISSING else None
     if isinstance(default, bool):
         return "on" if default else "off"
+    if isinstance(default, tuple):
+        return ", ".join(map(str, default)) or None
     return None if default is None else str(default)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +17,13 @@ from vggt_sfm.cli.options import MODEL_ALIASES, build_config, common_options, co
 from vggt_sfm.pipelines.config import ReconstructConfig
 
 if TYPE_CHECKING:
-    from vggt_sfm.pipelines.reconstruct import ReconstructResult
+    from vggt_sfm.pipelines.result import ReconstructResult
 
 _ALIASES = {
+    "exports.image_factors": "--image-factors",
     "ingest.masks": "--masks",
+    "ingest.every": "--every",
+    "ingest.max_frames": "--max-frames",
     **MODEL_ALIASES,
     "predict.point_source": "--point-source",
     "track.database": "--database",
@@ -34,7 +38,7 @@ _logger = get_logger(__name__)
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Folder for the results.  [default: vggt-sfm-out beside the image folder]",
+    help="Folder for the results.  [default: vggt-sfm-out beside the folder or video]",
 )
 @config_options(ReconstructConfig, _ALIASES)
 @click.option(
@@ -59,10 +63,11 @@ def command(
     level: int,
     **given: object,
 ) -> None:
-    """Turn photographs into a COLMAP model.
+    """Turn photographs or a video into a COLMAP model.
 
-    IMAGES is a folder (with its sub-folders), a glob, a text file with one path per line, or
-    several folders and images.
+    IMAGES is a folder (with its sub-folders), a glob, a text file with one path per line, a video,
+    or several folders, images and videos. Photographs in different sub-folders get different
+    cameras. From a video sharp frames are taken, a step of the camera apart.
     """
     start = time.monotonic()
     for name in ("track__threads", "adjust__threads"):
@@ -80,12 +85,14 @@ def command(
     result = reconstruct(images, output, config, progress=progress)
     report = result.report
     _logger.info("%s", report.line)
+    if result.verdict is not None:
+        _logger.info("%s", result.verdict.words)
+        _logger.info("%s says why, with figures and pictures", result.page)
     if report.sparse is not None:
+        _logger.info("%s holds the model; COLMAP opens it with File, Import model", result.sparse)
         _logger.info(
-            "%s holds the model: open it in COLMAP (File, Import model), or %s in a point cloud "
-            "viewer",
-            result.sparse,
-            result.points,
+            "next: vggt-sfm view %(out)s   or   vggt-sfm export %(out)s --to nerfstudio",
+            {"out": shlex.quote(str(output))},
         )
     if as_json:
         click.echo(json.dumps(_summary(result, time.monotonic() - start)))
@@ -103,6 +110,9 @@ def _summary(result: ReconstructResult, seconds: float) -> dict[str, object]:
         "sparse": str(result.sparse) if result.sparse else None,
         "points": str(result.points) if result.points else None,
         "run": str(result.run_file),
+        "report": str(result.page) if result.page else None,
+        "verdict": result.verdict.level if result.verdict else None,
+        "verdict_words": result.verdict.words if result.verdict else None,
         "images": len(report.images),
         "images_refined": sum(image.status == "refined" for image in report.images),
         "skipped": [entry.name for entry in report.skipped],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
+from vggt_sfm.export.words import ExportConfig, ExportWord
 from vggt_sfm.models.choice import PredictConfig
 from vggt_sfm.tracking.config import TrackConfig
 
@@ -23,6 +24,24 @@ class IngestConfig:
     masks: Path | None = None
     """Folder of masks: tracks keep off black pixels. The mask of a/b.jpg is a/b.jpg.png in it, as
     in COLMAP, or else a/b.png. Photos without a mask are used whole."""
+    alpha_masks: bool = True
+    """Let tracks keep off the transparent pixels of photos that have some and no mask of their own:
+    those with an alpha below 128 of 255."""
+    camera_per_folder: bool = True
+    """Take photos in different sub-folders to be from different cameras, whatever their EXIF data
+    say; without it, equal size and EXIF data make one camera."""
+    every: int | None = None
+    """Take exactly every Nth frame of a video, from the first, instead of choosing by sharpness and
+    parallax; and every Nth photo, in order of names."""
+    max_frames: int = 200
+    """Most frames to take from each video; if more are chosen, they are thinned evenly along the
+    camera's movement. At least 2."""
+
+    def __post_init__(self) -> None:
+        if self.every is not None and self.every < 1:
+            raise ValueError(f"every must be at least 1, is {self.every}")
+        if self.max_frames < 2:
+            raise ValueError(f"max_frames must be at least 2, is {self.max_frames}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +57,12 @@ class ReconstructConfig:
     """Refine the prediction by bundle adjustment."""
     save_database: bool = False
     """Write COLMAP's database.db beside the model: the tracks as keypoints and verified matches."""
+    export: tuple[ExportWord, ...] = ()
+    """Also write the result for another program; may be given several times."""
+    exports: ExportConfig = field(default_factory=ExportConfig)
+    report: bool = True
+    """Write report.html and, with the same content, report.json: a verdict and its rules, figures,
+    pictures."""
     force: StageName | None = None
     """Make the result of this stage again, and of all after it."""
     until: StageName | None = None

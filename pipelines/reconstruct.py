@@ -5,24 +5,26 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 from vggt_sfm._log import Progress, SilentProgress, get_logger
 from vggt_sfm.ba.seed import drop_points_behind_cameras
 from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
+from vggt_sfm.export.words import check_capable
 from vggt_sfm.inference import Predictor, open_predictor
-from vggt_sfm.io.colmap import read_sparse
 from vggt_sfm.io.colmap_database import check_replaceable
-from vggt_sfm.io.images import ImageFile, discover
 from vggt_sfm.io.masks import find_masks
+from vggt_sfm.io.opened import OpenedModel
+from vggt_sfm.io.sources import VIDEO_SUFFIXES
 from vggt_sfm.models.choice import PredictConfig, model_preprocessing
 from vggt_sfm.models.store import with_environment
 from vggt_sfm.pipelines.config import ReconstructConfig
+from vggt_sfm.pipelines.exporting import export_opened
+from vggt_sfm.pipelines.gather import Sources, find_sources, gather, without_choice
 from vggt_sfm.pipelines.keys import content_key, database_key, mask_key
+from vggt_sfm.pipelines.opened import WORK, opened_result
 from vggt_sfm.pipelines.report import (
-    RUN_FILE,
     NetworkReport,
     RunReport,
     finished_report,
@@ -31,8 +33,10 @@ from vggt_sfm.pipelines.report import (
     strict_objection,
     write_report,
 )
+from vggt_sfm.pipelines.reporting import predicted_focals, write_html_report
+from vggt_sfm.pipelines.result import ReconstructResult
 from vggt_sfm.pipelines.run import LastStageDone, Run
-from vggt_sfm.pipelines.stage import Artifact, Stage, Workspace, fingerprint
+from vggt_sfm.pipelines.stage import Artifact, Workspace, fingerprint
 from vggt_sfm.pipelines.stages import (
     ADJUST,
     DATABASE,
@@ -44,60 +48,9 @@ from vggt_sfm.pipelines.stages import (
     TRACK,
     write_model,
 )
+from vggt_sfm.report.facts import Verdict
 
-if TYPE_CHECKING:
-    import pycolmap
-
-T = TypeVar("T")
-_WORK = "work"
 _logger = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReconstructResult:
-    """Where the results of a run lie, and what the run says about them."""
-
-    output: Path
-    report: RunReport
-    """The content of ``run.json``."""
-
-    @property
-    def sparse(self) -> Path | None:
-        """Folder of the COLMAP model; None if the run was stopped before it."""
-        return None if self.report.sparse is None else self.output / self.report.sparse
-
-    @property
-    def points(self) -> Path | None:
-        """The point cloud; None if the run was stopped before it."""
-        return None if self.report.points is None else self.output / self.report.points
-
-    @property
-    def run_file(self) -> Path:
-        """``run.json``."""
-        return self.output / RUN_FILE
-
-    def of_stage(self, stage: Stage[T]) -> T:
-        """Read what a stage of the run has made.
-
-        Raises:
-            ReconstructionError: If the run was stopped before it, or its result is not kept.
-        """
-        keys = {record.name: record.key for record in self.report.stages}
-        key = keys.get(stage.name)
-        found = None if key is None else Workspace(self.output / _WORK).load(stage, key)
-        if found is None:
-            raise ReconstructionError(f"{self.output}: no result of {stage.name}")
-        return found
-
-    def reconstruction(self) -> pycolmap.Reconstruction:
-        """Read the COLMAP model.
-
-        Raises:
-            ReconstructionError: If the run was stopped before it.
-        """
-        if self.sparse is None:
-            raise ReconstructionError(f"no model: {self.report.line}")
-        return read_sparse(self.sparse)
 
 
 def reconstruct(
@@ -108,10 +61,10 @@ def reconstruct(
     progress: Progress | None = None,
     predictor: Predictor | None = None,
 ) -> ReconstructResult:
-    """Reconstruct cameras and points from photographs.
+    """Reconstruct cameras and points from photographs or videos.
 
     Args:
-        images: A folder, a glob, a text file with one path per line, or several of them.
+        images: A folder, a glob, a text file with one path per line, a video, or several of them.
         output: Folder for the results; by default ``default_output(images)``.
         config: Options; the defaults need nothing but the images.
         progress: Where to report long work.
@@ -123,19 +76,20 @@ def reconstruct(
     Raises:
         InputError: If there are no usable images or the output cannot be written.
         WeightsError: If the model's weights are missing or do not fit.
-        CapabilityError: If the machine lacks what the config asks for.
+        CapabilityError: If the machine lacks what the config asks for, or videos need.
         ReconstructionError: If nothing could be written, or ``config.strict`` forbids the result.
     """
     config = config or ReconstructConfig()
     config = replace(config, predict=with_environment(config.predict))
     output = (Path(output) if output is not None else default_output(images)).absolute()
     masks = config.ingest.masks
-    files = discover(images, exclude=[output, masks] if masks else [output])
+    sources = find_sources(images, exclude=[output, masks] if masks else [output])
+    check_capable(config.export)
     if config.save_database:
         check_replaceable(output / DATABASE, config.track.database)
     _make_writable(output)
     run = Run(
-        workspace=Workspace(output / _WORK),
+        workspace=Workspace(output / WORK),
         progress=progress or SilentProgress(),
         force=STAGES[config.force] if config.force else None,
         until=STAGES[config.until] if config.until else None,
@@ -145,39 +99,64 @@ def reconstruct(
         output, run_report(run, config, ok=False, status="unfinished", line="running, or killed")
     )
     try:
-        report = _run_stages(run, files, output, config, predictor)
+        result = _run_stages(run, sources, output, config, predictor)
     except LastStageDone as signal:
-        report = run_report(run, config, status="stopped", line=f"stopped after {signal}")
+        result = _Result(
+            report=run_report(run, config, status="stopped", line=f"stopped after {signal}")
+        )
     except VggtSfmError as error:
         report = run_report(
             run, config, ok=False, status="failed", line=str(error), error=type(error).__name__
         )
         with suppress(ReconstructionError):  # a full disk, say; the first error tells more
-            write_report(output, report)
+            _write_reports(output, _Result(report=report), run.progress)
         raise
+    report = result.report
     objection = strict_objection(report) if config.strict else None
     if objection:
         report = replace(report, ok=False, reason=objection, error=ReconstructionError.__name__)
-    write_report(output, report)
+    verdict = _write_reports(output, replace(result, report=report), run.progress)
+    if result.opened is not None and config.export:
+        export_opened(result.opened, config.export, output, config.exports, progress=run.progress)
     if objection:
         raise ReconstructionError(f"--strict: {objection}; the model is in {output}")
-    return ReconstructResult(output=output, report=report)
+    return ReconstructResult(output=output, report=report, verdict=verdict)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Result:
+    """What is left of a run in memory when it ends."""
+
+    report: RunReport
+    opened: OpenedModel | None = None
+    predicted_focal_px: dict[str, float] = field(default_factory=dict)
+
+
+def _write_reports(output: Path, result: _Result, progress: Progress) -> Verdict | None:
+    write_report(output, result.report)
+    if not result.report.config.report:
+        return None
+    return write_html_report(
+        output, result.report, result.opened, result.predicted_focal_px, progress
+    )
 
 
 def default_output(images: str | Path | Sequence[str | Path]) -> Path:
-    """Return where results go if nobody says: beside an image folder, else in this folder."""
+    """Return where results go if nobody says: beside a folder or a video, else in this folder."""
     listed = [images] if isinstance(images, str | Path) else images
-    beside = len(listed) == 1 and Path(listed[0]).is_dir()
-    return (Path(listed[0]).absolute().parent if beside else Path.cwd()) / "vggt-sfm-out"
+    first = Path(listed[0])
+    beside = len(listed) == 1 and (first.is_dir() or first.suffix.lower() in VIDEO_SUFFIXES)
+    return (first.absolute().parent if beside else Path.cwd()) / "vggt-sfm-out"
 
 
 def _run_stages(
     run: Run,
-    files: list[ImageFile],
+    sources: Sources,
     output: Path,
     config: ReconstructConfig,
     predictor: Predictor | None,
-) -> RunReport:
+) -> _Result:
+    files = gather(sources, output, config.ingest, run.progress)
     masks = find_masks(config.ingest.masks, files) if config.ingest.masks else {}
     database = Artifact(database_key(config.track.database), config.track.database)
     predictor = predictor or open_predictor(config.predict, run.progress)
@@ -186,7 +165,7 @@ def _run_stages(
     preprocessing = model_preprocessing(config.predict)
     scene = run(
         INGEST,
-        replace(config.ingest, masks=None),  # where they lie and what they hold is an input
+        without_choice(config.ingest),
         files=Artifact(content_key(files), files),
         masks=Artifact(mask_key(masks), masks),
         preprocessing=Artifact(fingerprint(preprocessing), preprocessing),
@@ -208,7 +187,8 @@ def _run_stages(
         database=database,
     )
     seed = run(SEED, config.seed, scene=scene, predictions=predictions, tracks=tracks)
-    model, bundle, reason = drop_points_behind_cameras(seed.value), None, None
+    predicted = drop_points_behind_cameras(seed.value)
+    model, bundle, reason = predicted, None, None
     write_model(output, model)  # on disk before the adjustment may fail
     if len(scene.value.frames) == 1:
         reason = "a single image cannot be adjusted"
@@ -229,8 +209,9 @@ def _run_stages(
         scene=scene,
         tracks=tracks,
         save_database=Artifact("", config.save_database),
+        unit=Artifact("", "scene"),
     )
-    return finished_report(
+    report = finished_report(
         run,
         config,
         network=network,
@@ -240,6 +221,14 @@ def _run_stages(
         bundle=bundle,
         reason=reason,
     )
+    opened = opened_result(
+        model,
+        scene=scene.value,
+        predictions=predictions.value,
+        before=predicted if reason is None else None,
+    )
+    focals = predicted_focals(scene.value, predictions.value)
+    return _Result(report=report, opened=opened, predicted_focal_px=focals)
 
 
 def _network_key(network: NetworkReport) -> str:

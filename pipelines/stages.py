@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from vggt_sfm._files import replacing_folder
 from vggt_sfm._log import Progress
 from vggt_sfm.ba.adjust import adjust
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
 from vggt_sfm.ba.report import BundleReport
 from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.errors import InputError
+from vggt_sfm.export.points import export_ply
 from vggt_sfm.io.colmap import read_sparse, write_sparse
 from vggt_sfm.io.colmap_database import write_database
-from vggt_sfm.io.images import ImageFile, read_frame, separate_unknown_cameras
+from vggt_sfm.io.images import ImageFile, read_frame
 from vggt_sfm.io.kept_images import KeptImages
-from vggt_sfm.io.masks import read_mask, with_mask
+from vggt_sfm.io.masks import read_mask, with_alpha_mask, with_mask
 from vggt_sfm.io.plain import from_plain, to_plain
-from vggt_sfm.io.ply import write_points
 from vggt_sfm.io.preprocess import network_images, plan_pixel_maps
+from vggt_sfm.io.shared_cameras import separate_folders, separate_unknown_cameras
 from vggt_sfm.models.choice import PredictConfig, Preprocessing
 from vggt_sfm.pipelines.config import IngestConfig
 from vggt_sfm.pipelines.stage import Hdf5Store, Stage, writing
@@ -59,17 +58,11 @@ class AdjustedStore:
     suffix: str = ""
 
     def save(self, path: Path, value: Adjusted, attributes: Mapping[str, str]) -> None:
-        """Write the folder under another name, then move it into place."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:
+        """Write the folder whole or not at all."""
+        with replacing_folder(path) as temporary:
             write_sparse(temporary, value.model)
             text = json.dumps({"report": to_plain(value.report), "attributes": dict(attributes)})
             (temporary / "report.json").write_text(text, encoding="utf-8")
-            shutil.rmtree(path, ignore_errors=True)
-            temporary.rename(path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
     def load(self, path: Path) -> Adjusted:
         """Read the folder back; ValueError if it is damaged."""
@@ -115,8 +108,9 @@ def run_ingest(
     if not frames:
         raise InputError(f"none of {len(files)} image files can be read; {skipped[0].reason}")
     # Not left out like a photograph: without its mask it would be used where it must not.
-    frames = [with_mask(f, masks[f.name]) if f.name in masks else f for f in frames]
-    frames = separate_unknown_cameras(frames)
+    frames = [_masked(frame, masks.get(frame.name), config.alpha_masks) for frame in frames]
+    separate = separate_folders if config.camera_per_folder else separate_unknown_cameras
+    frames = separate(frames)
     mode = preprocessing.mode if config.preprocess == "auto" else config.preprocess
     pixel_maps = plan_pixel_maps(
         [frame.size for frame in frames],
@@ -125,6 +119,12 @@ def run_ingest(
         preprocessing.multiple,
     )
     return Scene(frames=tuple(frames), pixel_maps=pixel_maps, skipped=tuple(skipped))
+
+
+def _masked(frame: Frame, mask: Path | None, alpha_masks: bool) -> Frame:
+    if mask is not None:
+        return with_mask(frame, mask)
+    return with_alpha_mask(frame) if alpha_masks else frame
 
 
 def run_predict(
@@ -182,15 +182,13 @@ def run_export(
     scene: Scene,
     tracks: Tracks,
     save_database: bool,
+    unit: str,
     progress: Progress,
 ) -> Path:
     """Write the final model, its points and, if asked for, a database; return the output folder."""
     write_model(output, model)
-    points = [point for _, point in sorted(model.points3D.items())]
-    xyz = np.array([point.xyz for point in points], np.float64).reshape(-1, 3)
-    rgb = np.array([point.color for point in points], np.uint8).reshape(-1, 3)
     with writing(output / POINTS):
-        write_points(output / POINTS, xyz, rgb)
+        export_ply(model, output / POINTS, unit)
     if save_database:
         with writing(output / DATABASE):
             write_database(output / DATABASE, scene, tracks, model)
@@ -204,7 +202,7 @@ def write_model(output: Path, model: pycolmap.Reconstruction) -> None:
 
 
 # Raise a version when the meaning of the stage's result changes: old results are then not found.
-INGEST = Stage(number=1, name="ingest", version=2, run=run_ingest, store=Hdf5Store(Scene))
+INGEST = Stage(number=1, name="ingest", version=3, run=run_ingest, store=Hdf5Store(Scene))
 PREDICT = Stage(number=2, name="predict", version=9, run=run_predict, store=Hdf5Store(Predictions))
 TRACK = Stage(number=3, name="track", version=4, run=run_track, store=Hdf5Store(Tracks))
 SEED = Stage(number=4, name="seed", version=2, run=run_seed, store=None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import browser
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -21,7 +23,6 @@ settings.load_profile("repeatable")
 OPT_IN = {
     "slow": "takes more than a few seconds",
     "gpu": "needs a CUDA device",
-    "browser": "needs a headless Chromium",
     "network": "needs the internet",
 }
 
@@ -34,13 +35,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for marker, reason in OPT_IN.items():
         config.addinivalue_line("markers", f"{marker}: {reason}")
+    config.addinivalue_line("markers", "browser: opens pages; skipped where there is no Chromium")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    no_browser = browser.missing()
     for item in items:
+        if no_browser and item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.skip(reason=no_browser))
         for marker, reason in OPT_IN.items():
             if item.get_closest_marker(marker) and not config.getoption(f"--run-{marker}"):
                 item.add_marker(pytest.mark.skip(reason=f"{reason}: --run-{marker}"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Hide viser where sockets are blocked: the 3D scene of a report is made through one."""
+    may_listen = any(map(item.get_closest_marker, ("allow_hosts", "enable_socket")))
+    if not may_listen:
+        sys.modules["viser"] = None  # type: ignore[assignment]  # what import and find_spec respect
+    elif sys.modules.get("viser", item) is None:
+        del sys.modules["viser"]
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     )
     from vggt_sfm.models import VGGT, VGGTConfig
     from vggt_sfm.pipelines.config import ReconstructConfig
-    from vggt_sfm.pipelines.reconstruct import ReconstructResult, reconstruct
+    from vggt_sfm.pipelines.reconstruct import reconstruct
+    from vggt_sfm.pipelines.result import ReconstructResult
 
 __version__ = "0.1.0"
 
@@ -30,7 +31,7 @@ _MODULE_OF = {
     "GateError": "vggt_sfm.errors",
     "InputError": "vggt_sfm.errors",
     "ReconstructConfig": "vggt_sfm.pipelines.config",
-    "ReconstructResult": "vggt_sfm.pipelines.reconstruct",
+    "ReconstructResult": "vggt_sfm.pipelines.result",
     "ReconstructionError": "vggt_sfm.errors",
     "VGGTConfig": "vggt_sfm.models",
     "VggtSfmError": "vggt_sfm.errors",

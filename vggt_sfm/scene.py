@@ -31,6 +31,16 @@ class Size(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpsPosition:
+    """Where a camera was, on the WGS84 ellipsoid."""
+
+    latitude_deg: float  # north, -90 to 90
+    longitude_deg: float  # east, -180 to 180
+    altitude_m: float | None = None  # as its source says: above the sea or above the ellipsoid
+    sigma_m: float | None = None  # standard deviation in each horizontal direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One photograph, as its file says and as it looks upright."""
 
@@ -52,6 +62,8 @@ class Frame:
     """Absolute path of the image that is black where pixels must not be used."""
     mask_sha256: str = ""
     """Hash of the mask's bytes."""
+    gps: GpsPosition | None = None
+    """Where it was taken, from EXIF; None where the file does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import numpy as np
 from vggt_sfm._checks import Float64
 from vggt_sfm.benchmarks.bench.modes import TRIALS
 from vggt_sfm.errors import ReconstructionError
-from vggt_sfm.pipelines.reconstruct import ReconstructResult
+from vggt_sfm.pipelines.result import ReconstructResult
 from vggt_sfm.pipelines.stages import INGEST, TRACK
 from vggt_sfm.scene import Size
 

@@ -43,9 +43,10 @@ from vggt_sfm.benchmarks.scores import stacked
 from vggt_sfm.errors import InputError
 from vggt_sfm.inference import open_predictor
 from vggt_sfm.io.colmap import poses_by_name
-from vggt_sfm.io.images import discover, read_frame, separate_unknown_cameras
-from vggt_sfm.pipelines.reconstruct import ReconstructResult
+from vggt_sfm.io.images import discover, read_frame
+from vggt_sfm.io.shared_cameras import separate_unknown_cameras
 from vggt_sfm.pipelines.report import NetworkReport, network_report
+from vggt_sfm.pipelines.result import ReconstructResult
 
 
 class Step(NamedTuple):
@@ -193,7 +194,7 @@ class Measurer:
         return self._colmap(scene, map_globally, GLOBAL)
 
     def _reconstruct(self, scene: _Scene, *, ba: bool) -> ReconstructResult:
-        config = replace(self._config, ba=ba)
+        config = replace(self._config, ba=ba, report=False)
         return reconstruct(scene.images, scene.folder / "ours", config, predictor=self._predictor)
 
     def _colmap(self, scene: _Scene, mapper: Mapper, name: str) -> Outcome:

@@ -37,8 +37,33 @@ class Section:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Length:
+    start: str
+    """From."""
+    end: str
+    """To."""
+    metres: float
+    """How far."""
+
+    def __post_init__(self) -> None:
+        if self.metres < 0:
+            raise ValueError("Length.metres: is negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Many:
+    lengths: tuple[Length, ...] = ()
+    """Lengths."""
+    kinds: tuple[Literal["a", "b", "c"], ...] = ("a", "b")
+    """Kinds."""
+    words: tuple[str, ...] = ()
+    """Words."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     part: Section = field(default_factory=Section)
+    many: Many = field(default_factory=Many)
     strict: bool = False
     """Be strict."""
 
@@ -65,6 +90,50 @@ def test_each_kind_of_field_can_be_given() -> None:
     words = ["--part.max-size", "3", "--kind", "b", "--part.weight", "2", "--part.no-use"]
     expected = Config(part=Section(max_size=3, kind="b", weight=2.0, use=False), strict=True)
     assert _build(*words, "--strict") == expected
+
+
+def test_options_that_may_be_given_several_times() -> None:
+    words = ["--many.lengths", "my photo.jpg", "b.jpg@1,2", "2", "--many.lengths", "c", "d", "0.5"]
+    words += ["--many.kinds", "c", "--many.kinds", "a", "--many.words", "x y"]
+    lengths = (
+        Length(start="my photo.jpg", end="b.jpg@1,2", metres=2.0),
+        Length(start="c", end="d", metres=0.5),
+    )
+    expected = Many(lengths=lengths, kinds=("c", "a"), words=("x y",))
+    assert _build(*words) == Config(many=expected)
+
+
+def test_several_values_of_a_file_stay_unless_others_are_given(tmp_path: Path) -> None:
+    toml = tmp_path / "run.toml"
+    toml.write_text(
+        '[many]\nkinds = ["c"]\nwords = ["w", "v"]\n'
+        '[[many.lengths]]\nstart = "a"\nend = "b"\nmetres = 2\n'
+    )
+    lengths = (Length(start="a", end="b", metres=2.0),)
+    expected = Config(many=Many(lengths=lengths, kinds=("c",), words=("w", "v")))
+    assert _build(file=toml) == expected
+    other = Many(lengths=lengths, kinds=("b",), words=("w", "v"))
+    assert _build("--many.kinds", "b", file=toml) == Config(many=other)
+    run = tmp_path / "run.json"
+    run.write_text(json.dumps({"config": to_plain(expected)}))
+    assert _build(file=run) == expected
+    toml.write_text('[[many.lengths]]\nstart = "a"\n')
+    with pytest.raises(click.UsageError, match=r"many\.lengths\[\]: end, metres is missing"):
+        _build(file=toml)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--many.lengths", "a", "b"], "requires 3 arguments"),
+        (["--many.lengths", "a", "b", "far"], "'far' is not a valid float"),
+        (["--many.lengths", "a", "b", "-1"], "Length.metres: is negative"),
+        (["--many.kinds", "d"], "'d' is not one of"),
+    ],
+)
+def test_a_wrong_value_of_several_is_a_usage_error(words: list[str], message: str) -> None:
+    with pytest.raises(click.UsageError, match=message):
+        _build(*words)
 
 
 def test_short_switches_work_both_ways(tmp_path: Path) -> None:
@@ -114,6 +183,8 @@ def test_help_shows_the_texts_and_defaults_of_the_fields() -> None:
     assert "--part.max-size INTEGER Largest size, in two lines. [default: 7]" in shown
     assert "--kind [a|b] Which kind. [default: a]" in shown
     assert "--part.use / --part.no-use Whether to use it. [default: on]" in shown
+    assert "--many.lengths START END METRES Lengths. --many.kinds [a|b|c] Kinds." in shown
+    assert "Kinds. [default: a, b]" in shown
     assert shown.index("--kind") < shown.index("--part.max-size")
 
 
@@ -121,7 +192,10 @@ def test_every_field_of_the_product_has_an_option_with_a_text() -> None:
     options = {name for parameter in command.params for name in parameter.opts}
     hints = type_hints(ReconstructConfig)
     short = {
+        "exports.image_factors": "--image-factors",
         "ingest.masks": "--masks",
+        "ingest.every": "--every",
+        "ingest.max_frames": "--max-frames",
         "predict.weights": "--weights",
         "predict.model": "--model",
         "predict.device": "--device",

@@ -18,7 +18,8 @@ from vggt_sfm.io.colmap import read_sparse
 from vggt_sfm.pipelines import reconstruct as module
 from vggt_sfm.pipelines import stages
 from vggt_sfm.pipelines.config import IngestConfig, ReconstructConfig
-from vggt_sfm.pipelines.reconstruct import ReconstructResult, default_output, reconstruct
+from vggt_sfm.pipelines.reconstruct import default_output, reconstruct
+from vggt_sfm.pipelines.result import ReconstructResult
 from vggt_sfm.tracking.config import TrackConfig
 
 pytestmark = pytest.mark.usefixtures("simulated_predictor")
@@ -181,7 +182,6 @@ def test_killed_run_is_told_from_a_finished_one(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "discover", lambda *_, **__: [])
     monkeypatch.setattr(module, "_run_stages", interrupted)
     with pytest.raises(KeyboardInterrupt):
         reconstruct(room, tmp_path / "out", NO_BA)

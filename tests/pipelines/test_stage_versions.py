@@ -25,6 +25,7 @@ SOURCES = {
         "vggt_sfm/io/exif.py",
         "vggt_sfm/io/masks.py",
         "vggt_sfm/io/preprocess.py",
+        "vggt_sfm/io/shared_cameras.py",
     ],
     "predict": [
         "vggt_sfm/inference/*.py",

@@ -55,6 +55,8 @@ class RoundReport:
     initial_cost: float
     final_cost: float
     iterations: int
+    costs: tuple[float, ...] = ()
+    """At the start and after each iteration."""
     usable: bool
     """False: Ceres failed, and the round changed nothing."""
     converged: bool

@@ -99,7 +99,8 @@ def solve(
         loss_px=options.loss_px,
         initial_cost=summary.initial_cost,
         final_cost=summary.final_cost,
-        iterations=max(callback.calls - 1, 0),  # the first call reports the start
+        iterations=max(len(callback.costs) - 1, 0),  # the first call reports the start
+        costs=tuple(callback.costs),
         usable=usable,
         converged=usable and summary.termination_type == pyceres.TerminationType.CONVERGENCE,
     )
@@ -109,15 +110,15 @@ def solve(
 
 
 class _Callback(pyceres.IterationCallback):  # type: ignore[misc]  # pyceres has no stubs
-    """Counts iterations. Without any Python callback Ctrl-C waits for the end of the solve."""
+    """Notes costs. Without any Python callback Ctrl-C waits for the end of the solve."""
 
     def __init__(self, on_iteration: Callable[[], None]) -> None:
         super().__init__()
         self._on_iteration = on_iteration
-        self.calls = 0
+        self.costs: list[float] = []
 
     def __call__(self, summary: pyceres.IterationSummary) -> pyceres.CallbackReturnType:
-        self.calls += 1
+        self.costs.append(summary.cost)
         self._on_iteration()
         return pyceres.CallbackReturnType.SOLVER_CONTINUE
 

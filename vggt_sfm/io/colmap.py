@@ -42,7 +42,7 @@ def write_sparse(folder: Path, reconstruction: pycolmap.Reconstruction) -> None:
     fresh.mkdir(parents=True)
     try:
         reconstruction.write_binary(fresh)
-        _check_complete(fresh, reconstruction)
+        check_complete(fresh, reconstruction)
         if folder.is_dir():
             folder.rename(old)
         fresh.rename(folder)
@@ -55,23 +55,43 @@ def write_sparse(folder: Path, reconstruction: pycolmap.Reconstruction) -> None:
         shutil.rmtree(scratch)
 
 
-def _check_complete(folder: Path, expected: pycolmap.Reconstruction) -> None:
-    """Read a model back, because pycolmap cuts files off without a word where the disk is full."""
+def check_complete(folder: Path, expected: pycolmap.Reconstruction) -> None:
+    """Read a model back, because pycolmap cuts files off without a word where the disk is full.
+
+    Raises:
+        OSError: If not all of it is there.
+    """
     try:
         written = pycolmap.Reconstruction(folder)
     except (ValueError, RuntimeError, IndexError) as error:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
-    if _extent(written) != _extent(expected):
+    whole = all(path.read_bytes().endswith(b"\n") for path in folder.glob("*.txt"))
+    if not whole or _extent(written) != _extent(expected):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def _extent(model: pycolmap.Reconstruction) -> tuple[int, ...]:
     return (
         model.num_cameras(),
-        model.num_frames(),
-        model.num_images(),
+        model.num_reg_frames(),  # no others are ever written
+        model.num_reg_images(),
         model.num_points3D(),
         model.compute_num_observations(),
+    )
+
+
+def find_sparse(folder: Path) -> Path:
+    """Return the model folder that a folder is or holds.
+
+    Raises:
+        InputError: If there is none.
+    """
+    for candidate in (folder, folder / "sparse/0", folder / "sparse", folder / "0"):
+        if any((candidate / f"images{suffix}").is_file() for suffix in (".bin", ".txt")):
+            return candidate
+    raise InputError(
+        f"{folder}: no COLMAP model there, nor in its sparse/0, sparse or 0: looked for images.bin "
+        "and images.txt"
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +18,16 @@ from vggt_sfm import _files
 from vggt_sfm._checks import UInt8
 from vggt_sfm.errors import CapabilityError, InputError
 from vggt_sfm.io.exif import camera_key, focal_prior_px
-from vggt_sfm.scene import Frame, Size
-
-HEIC_SUFFIXES = frozenset({".heic", ".heif"})
-IMAGE_SUFFIXES = HEIC_SUFFIXES | frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
+from vggt_sfm.io.gps import gps_position
+from vggt_sfm.io.sources import (
+    HEIC_SUFFIXES,
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    as_list,
+    endings,
+    files_of,
 )
-LIST_SUFFIX = ".txt"
+from vggt_sfm.scene import Frame, Size
 
 # What Pillow raises for a damaged file, depending on the format and where the damage lies.
 _DECODE_ERRORS = (
@@ -46,6 +48,7 @@ _TRANSPOSE_FOR_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_OPPOSITE_ORIENTATION = {6: 8, 8: 6}  # all others undo themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,25 +79,34 @@ def discover(
     Raises:
         InputError: If a source does not exist or no image is found.
     """
-    listed = [sources] if isinstance(sources, str | Path) else list(sources)
-    found = {path.absolute() for source in listed for path in _expand(source, len(listed) == 1)}
-    everything = len(found)
-    for root in [folder.expanduser().resolve() for folder in exclude]:
-        found = {path for path in found if not path.resolve().is_relative_to(root)}
+    listed = as_list(sources)
+    found = files_of(listed, IMAGE_SUFFIXES, exclude)
+    everything = found or files_of(listed, IMAGE_SUFFIXES)
     if everything and not found:
         raise InputError(
-            f"all {everything} images lie in {' or '.join(map(str, exclude))}, where results and "
-            "masks are; these need folders of their own"
+            f"all {len(everything)} images lie in {' or '.join(map(str, exclude))}, where results "
+            "and masks are; these need folders of their own"
         )
     if not found:
-        wanted = " ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
         named = ", ".join(str(source) for source in listed[:3]) + ", …" * (len(listed) > 3)
-        raise InputError(f"no images in {named}: looked for files ending in {wanted}")
-    if len(listed) == 1 and Path(listed[0]).is_dir():
-        root = Path(listed[0]).absolute()
-    else:
-        root = Path(os.path.commonpath([path.parent for path in found]))
-    files = [ImageFile(name=path.relative_to(root).as_posix(), path=path) for path in found]
+        raise InputError(
+            f"no images in {named}: looked for files ending in {endings(IMAGE_SUFFIXES)}, and "
+            f"for videos ending in {endings(VIDEO_SUFFIXES)}"
+        )
+    alone = len(listed) == 1 and Path(listed[0]).is_dir()
+    return in_order(found, Path(listed[0]).absolute() if alone else None)
+
+
+def in_order(paths: Iterable[Path], root: Path | None = None) -> list[ImageFile]:
+    """Name files, and sort them so that ``img2`` comes before ``img10``.
+
+    Args:
+        paths: Absolute.
+        root: What names are relative to; by default the deepest folder that holds all files.
+    """
+    paths = list(paths)
+    root = root or Path(os.path.commonpath([path.parent for path in paths]))
+    files = [ImageFile(name=path.relative_to(root).as_posix(), path=path) for path in paths]
     return sorted(files, key=lambda file: natural_key(file.name))
 
 
@@ -116,8 +128,34 @@ def read_upright(path: str | Path) -> UInt8:
     """
     with opened(path) as image:
         image.load()
-        rgb = _to_rgb(image)
-        return np.asarray(turned(rgb, _orientation(image)))
+        rgb = _to_rgb(image, blend=True)
+        return np.asarray(turned(rgb, orientation_due(image)))
+
+
+def read_unblended(path: str | Path, orientation: int) -> UInt8:
+    """Decode an image with the colours that lie under its transparent pixels.
+
+    Grey is replicated, and 16-bit grey is divided by 257, as in ``read_upright``.
+
+    Args:
+        path: The image file.
+        orientation: The turn to apply, 1 to 8 as in EXIF, whatever the file says: that of the
+            file makes the image upright, 1 leaves it as it lies in the file.
+
+    Returns:
+        (H, W, 3) RGB.
+
+    Raises:
+        InputError: If the file cannot be decoded to its end.
+        CapabilityError: If the format needs a library that is not installed.
+    """
+    with opened(path) as image:
+        said = orientation_due(image)
+        image.load()
+        rgb = _to_rgb(image, blend=False)
+        if orientation_due(image) != said:  # a TIFF, which has been turned already
+            rgb = turned(rgb, _OPPOSITE_ORIENTATION.get(said, said))
+        return np.asarray(turned(rgb, orientation))
 
 
 def read_frame(file: ImageFile) -> Frame:
@@ -127,7 +165,7 @@ def read_frame(file: ImageFile) -> Frame:
         file: One of the files from ``discover``.
 
     Returns:
-        The frame, with a focal prior where the EXIF data have one.
+        The frame, with a focal prior and a position where the EXIF data have them.
 
     Raises:
         InputError: If the file cannot be decoded to its end.
@@ -135,11 +173,11 @@ def read_frame(file: ImageFile) -> Frame:
     """
     with opened(file.path) as image:
         size = Size(*image.size)
-        said = _orientation(image)
+        said = orientation_due(image)
         # A JPEG at an eighth of its size still visits every byte, in a fraction of the time.
         image.draft("RGB", (1, 1))
         image.load()
-        if _orientation(image) >= 5:
+        if orientation_due(image) >= 5:
             size = Size(size.height, size.width)
         exif = image.getexif()
         return Frame(
@@ -150,27 +188,8 @@ def read_frame(file: ImageFile) -> Frame:
             exif_orientation=said,
             focal_prior_px=focal_prior_px(exif, size),
             camera_key=camera_key(exif, size),
+            gps=gps_position(exif),
         )
-
-
-def separate_unknown_cameras(frames: Sequence[Frame]) -> list[Frame]:
-    """Give photographs of several sizes that do not name their camera one camera each.
-
-    Photographs of one size, upright or turned, are taken to be from one camera; a mixture of
-    sizes without EXIF data is how collected photographs look.
-    """
-    unknown = [_camera_is_unknown(frame) for frame in frames]
-    shapes = {tuple(sorted(f.size)) for f, u in zip(frames, unknown, strict=True) if u}
-    if len(shapes) < 2:
-        return list(frames)
-    return [
-        replace(frame, camera_key=f"{frame.camera_key} of {frame.name}") if alone else frame
-        for frame, alone in zip(frames, unknown, strict=True)
-    ]
-
-
-def _camera_is_unknown(frame: Frame) -> bool:
-    return frame.camera_key == camera_key(Image.Exif(), frame.size)
 
 
 def file_sha256(path: Path) -> str:
@@ -179,46 +198,6 @@ def file_sha256(path: Path) -> str:
         return _files.file_sha256(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-
-
-def _expand(source: str | Path, alone: bool) -> Iterator[Path]:
-    """Yield the image files that one source stands for; a text file counts only alone."""
-    path = Path(source).expanduser()
-    if path.is_dir():
-        for folder, subfolders, names in os.walk(path):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            yield from (Path(folder, name) for name in names if _is_image_name(name))
-    elif path.is_file():
-        if alone and path.suffix.lower() == LIST_SUFFIX:
-            yield from _read_list(path)
-        elif _is_image_name(path.name):
-            yield path
-    elif glob.has_magic(str(source)):
-        # Path.glob refuses absolute patterns.
-        for match in map(Path, glob.glob(str(path), recursive=True)):  # noqa: PTH207
-            if match.is_file() and _is_image_name(match.name):
-                yield match
-    else:
-        raise InputError(f"{source}: no such file or folder")
-
-
-def _read_list(path: Path) -> Iterator[Path]:
-    """Yield the files of a list; relative paths start at the list's folder."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable list of images: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        entry = line.strip()
-        if entry and not entry.startswith("#"):
-            listed = path.absolute().parent / entry
-            if not listed.is_file():
-                raise InputError(f"{path}, line {number}: no such file: {entry}")
-            yield listed
-
-
-def _is_image_name(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -238,14 +217,16 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
     if Path(path).suffix.lower() in HEIC_SUFFIXES:
         _register_heic()
     try:
-        with warnings.catch_warnings():
-            # Pillow takes more than 89 megapixels for an attack; medium-format cameras do that.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
-            if image.mode == "F":
-                raise ValueError("floating-point pixels; convert the image to 8 or 16 bit")
-            yield image
+        # Not by name: Pillow would map the file, and mix up the pixels of a TIFF on its side.
+        with Path(path).open("rb") as stream:
+            with warnings.catch_warnings():
+                # Pillow takes more than 89 megapixels for an attack; medium-format cameras do that.
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                image = Image.open(stream)
+            with image:
+                if image.mode == "F":
+                    raise ValueError("floating-point pixels; convert the image to 8 or 16 bit")
+                yield image
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: not an image that can be read") from error
     except _DECODE_ERRORS as error:
@@ -263,8 +244,8 @@ def _register_heic() -> None:
     register_heif_opener()
 
 
-def _orientation(image: Image.Image) -> int:
-    """Turn that is still due: once loaded, Pillow has turned a TIFF itself and says 1."""
+def orientation_due(image: Image.Image) -> int:
+    """Return the turn that is still due: once loaded, Pillow has turned a TIFF and says 1."""
     value = image.getexif().get(ExifTags.Base.Orientation, 1)
     return value if value in _TRANSPOSE_FOR_ORIENTATION else 1
 
@@ -275,12 +256,20 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
     return image if transpose is None else image.transpose(transpose)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a decoded image of any mode to 8-bit RGB."""
-    if image.mode == "I" or image.mode.startswith("I;16"):
+def is_deep(image: Image.Image) -> bool:
+    """Tell whether an image is grey of more than 8 bits, which has no transparency."""
+    return image.mode == "I" or image.mode.startswith("I;16")
+
+
+def _to_rgb(image: Image.Image, *, blend: bool) -> Image.Image:
+    """Convert a decoded image of any mode to 8-bit RGB, laid over white if it is to blend."""
+    if is_deep(image):
         values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+        rgba = image.convert("RGBA")
+        if blend:
+            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+            rgba = Image.alpha_composite(white, rgba)
+        return rgba.convert("RGB")
     return image.convert("RGB")

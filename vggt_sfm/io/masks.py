@@ -12,9 +12,18 @@ from PIL import Image
 from vggt_sfm._checks import Bool
 from vggt_sfm._log import get_logger
 from vggt_sfm.errors import InputError
-from vggt_sfm.io.images import ImageFile, file_sha256, opened, turned
+from vggt_sfm.io.images import (
+    ImageFile,
+    file_sha256,
+    is_deep,
+    opened,
+    orientation_due,
+    turned,
+)
 from vggt_sfm.scene import Frame, Size
 
+_OPAQUE_FROM = 128  # of 255: what shows more of the photograph than of what lies behind it
+_MOST_NAMED = 3
 _logger = get_logger(__name__)
 
 
@@ -48,6 +57,10 @@ def find_masks(folder: Path, files: Sequence[ImageFile]) -> dict[str, Path]:
             f"would be named {first[0]} or {first[1]}"
         )
     _logger.info("masks: %d of %d images have one", len(found), len(files))
+    without = [file.name for file in files if file.name not in found]
+    if without:
+        named = ", ".join(without[:_MOST_NAMED]) + ", …" * (len(without) > _MOST_NAMED)
+        _logger.warning("--masks: none for %d images: %s", len(without), named)
     return found
 
 
@@ -61,20 +74,42 @@ def with_mask(frame: Frame, path: Path) -> Frame:
     return replace(frame, mask_path=str(path), mask_sha256=file_sha256(path))
 
 
+def with_alpha_mask(frame: Frame) -> Frame:
+    """Return the frame masked by its own alpha channel, if it has transparent pixels.
+
+    Such a frame names itself as its mask.
+
+    Raises:
+        InputError: If the photograph cannot be decoded.
+    """
+    opaque = _read_opaque(frame)
+    if opaque is None or opaque.all():
+        return frame
+    if not opaque.any():
+        _logger.warning("%s is transparent everywhere: no tracks are looked for in it", frame.name)
+    return replace(frame, mask_path=frame.path, mask_sha256=frame.sha256)
+
+
 def read_mask(frame: Frame) -> Bool | None:
     """Return which pixels of a photograph may be used.
 
     Args:
         frame: The photograph, whose mask may be as large as the photograph in its file, and is
-            then turned with it, or as large as the photograph upright.
+            then turned with it, or as large as the photograph upright. A photograph that is its
+            own mask is read for its alpha.
 
     Returns:
-        (H, W) upright; False where the mask is black. None for a frame without a mask.
+        (H, W) upright; False where the mask is black, or the alpha below 128. None for a frame
+        without a mask.
 
     Raises:
         InputError: If the mask cannot be decoded, or has another size than the photograph.
     """
-    return None if frame.mask_path is None else _read(Path(frame.mask_path), frame)
+    if frame.mask_path is None:
+        return None
+    if frame.mask_path == frame.path:
+        return _read_opaque(frame)
+    return _read(Path(frame.mask_path), frame)
 
 
 def _mask_names(name: str) -> tuple[str, str]:
@@ -93,6 +128,16 @@ def _read(path: Path, frame: Frame) -> Bool:
         image.load()
         usable = Image.fromarray(_not_black(image))
     return np.asarray(turned(usable, frame.exif_orientation) if size == in_file else usable)
+
+
+def _read_opaque(frame: Frame) -> Bool | None:
+    """Return the (H, W) pixels of a photograph that are not transparent, upright."""
+    with opened(frame.path) as image:
+        if is_deep(image) or not image.has_transparency_data:
+            return None
+        image.load()
+        alpha = image.convert("RGBA").getchannel("A")
+        return np.asarray(turned(alpha, orientation_due(image))) >= _OPAQUE_FROM
 
 
 def _not_black(image: Image.Image) -> Bool:

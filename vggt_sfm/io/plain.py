@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -31,8 +31,8 @@ def from_plain(kind: type[T], plain: Plain, where: str = "") -> T:
     """Build a value of a type from its plain form.
 
     Args:
-        kind: A dataclass, NamedTuple, tuple, dict by strings, Literal, Path, scalar type or a union
-            with None.
+        kind: A dataclass, NamedTuple, tuple, dict by strings, Literal, Path, scalar type, Any (which
+            takes everything) or a union with None.
         plain: What ``to_plain`` returned, possibly after a trip through JSON. Fields of a
             dataclass that are missing keep their defaults.
         where: How messages call the value, such as ``track.max_features``.
@@ -48,6 +48,8 @@ def from_plain(kind: type[T], plain: Plain, where: str = "") -> T:
 
 def _build(kind: Any, plain: Plain, where: str) -> Any:  # Any: a type hint, of whatever form
     origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return plain
     if is_dataclass(kind):
         return _build_dataclass(cast("type[Any]", kind), plain, where)
     if origin in (Union, types.UnionType):
@@ -84,8 +86,17 @@ def _build_dataclass(kind: type[Any], plain: Plain, where: str) -> Any:
     unknown = sorted(set(plain) - set(hints))
     if unknown:
         raise ValueError(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(hints)}")
+    missing = [
+        field.name for field in fields(kind) if _is_required(field) and field.name not in plain
+    ]
+    if missing:
+        raise ValueError(f"{where or kind.__name__}: {', '.join(missing)} is missing")
     prefix = f"{where}." if where else ""
     return kind(**{name: _build(hints[name], item, prefix + name) for name, item in plain.items()})
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def type_hints(kind: type) -> dict[str, Any]:

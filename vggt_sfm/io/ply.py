@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,16 @@ _VERTEX = np.dtype(
 )
 
 
-def write_points(path: Path, xyz: Float32 | Float64, rgb: UInt8) -> None:
+def write_points(
+    path: Path, xyz: Float32 | Float64, rgb: UInt8, comments: Sequence[str] = ()
+) -> None:
     """Write coloured points; equal points give equal bytes, and no half file is ever seen.
 
     Args:
         path: File to create or replace.
         xyz: (N, 3) scene units, stored as float32.
         rgb: (N, 3).
+        comments: ASCII lines for the header: PLY has no other place for a unit.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -34,7 +38,8 @@ def write_points(path: Path, xyz: Float32 | Float64, rgb: UInt8) -> None:
         vertices[name] = rgb[:, channel]
     properties = [f"property float {axis}" for axis in "xyz"]
     properties += [f"property uchar {color}" for color in ("red", "green", "blue")]
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(xyz)}", *properties]
+    header = ["ply", "format binary_little_endian 1.0", *(f"comment {line}" for line in comments)]
+    header += [f"element vertex {len(xyz)}", *properties]
     content = "\n".join([*header, "end_header", ""]).encode() + vertices.tobytes()
     with replacing(path) as temporary:
         temporary.write_bytes(content)

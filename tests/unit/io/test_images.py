@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import heic
 import numpy as np
 import pytest
+import videos
 from PIL import Image
 
 from vggt_sfm.errors import CapabilityError, InputError
@@ -14,9 +16,10 @@ from vggt_sfm.io.images import (
     ImageFile,
     discover,
     read_frame,
+    read_unblended,
     read_upright,
-    separate_unknown_cameras,
 )
+from vggt_sfm.io.shared_cameras import separate_folders, separate_unknown_cameras
 from vggt_sfm.scene import Frame, Size
 
 EXIF_ORIENTATION = 274
@@ -111,6 +114,18 @@ def test_exif_orientation_is_applied(tmp_path: Path, suffix: str, orientation: i
     assert frame.exif_orientation == orientation
 
 
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_uncompressed_tiff_on_its_side(tmp_path: Path, rng: np.random.Generator, mode: str) -> None:
+    stored = rng.integers(0, 256, (4, 6, 4), np.uint8)
+    stored[..., 3] = 255
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = 6
+    image = Image.fromarray(stored).convert(mode)
+    image.save(tmp_path / "photo.tif", exif=exif)
+    expected = np.rot90(np.asarray(image.convert("RGB")), -1)
+    np.testing.assert_array_equal(read_upright(tmp_path / "photo.tif"), expected)
+
+
 def test_transparency_is_laid_over_white_rounded_to_nearest(tmp_path: Path) -> None:
     value, alpha = np.meshgrid(np.arange(256), np.arange(256))
     pixels = np.dstack([value, 255 - value, value // 2, alpha]).astype(np.uint8)
@@ -186,6 +201,27 @@ def test_photos_larger_than_pillows_limit_are_read(
         read_upright(tmp_path / "bomb.png")
 
 
+@pytest.mark.parametrize("quarters", range(4))
+def test_heic_is_read_upright(tmp_path: Path, quarters: int) -> None:
+    pixels = videos.view(40)
+    path = heic.write(tmp_path / "photo.HEIC", pixels, quarters)
+    upright = np.rot90(pixels, quarters)
+    seen = read_upright(path)
+    assert seen.shape == upright.shape
+    assert np.abs(seen.astype(int) - upright).mean() < 6  # lossy; a wrong turn makes about 50
+    np.testing.assert_array_equal(read_unblended(path, 1), seen)
+    frame = read_frame(ImageFile(name="photo", path=path))
+    assert (frame.size, frame.exif_orientation) == (Size(*upright.shape[1::-1]), 1)
+
+
+def test_cut_off_heic_is_an_input_error(tmp_path: Path) -> None:
+    path = heic.write(tmp_path / "cut.heic", videos.view(40))
+    path.write_bytes(path.read_bytes()[:-2000])
+    for read in (read_upright, _frame):
+        with pytest.raises(InputError, match=r"cut\.heic: "):
+            read(path)
+
+
 def test_heic_without_its_library_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +229,45 @@ def test_heic_without_its_library_says_what_to_install(
     _touch(tmp_path / "photo.HEIC")
     with pytest.raises(CapabilityError, match=r"pip install 'vggt-sfm\[heic\]'"):
         read_upright(tmp_path / "photo.HEIC")
+
+
+# --- read_unblended
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_unblended_pixels_are_turned_as_asked_whatever_the_file_says(
+    tmp_path: Path, rng: np.random.Generator, suffix: str, orientation: int
+) -> None:
+    stored = rng.integers(0, 256, (4, 6, 3), np.uint8)
+    path = tmp_path / f"photo.{suffix}"
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    options = {"lossless": True} if suffix == "webp" else {}
+    Image.fromarray(stored).save(path, exif=exif, **options)
+    np.testing.assert_array_equal(read_unblended(path, 1), stored)
+    np.testing.assert_array_equal(read_unblended(path, orientation), read_upright(path))
+    np.testing.assert_array_equal(read_unblended(path, 3), stored[::-1, ::-1])
+
+
+def test_colours_under_transparency_are_kept(tmp_path: Path, rng: np.random.Generator) -> None:
+    pixels = rng.integers(0, 256, (4, 6, 4), np.uint8)
+    pixels[0, 0, 3], pixels[0, 1, 3] = 0, 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_unblended(tmp_path / "a.png", 1), pixels[..., :3])
+    Image.fromarray(pixels[..., [0, 3]], "LA").save(tmp_path / "la.png")
+    grey = np.repeat(pixels[..., :1], 3, 2)
+    np.testing.assert_array_equal(read_unblended(tmp_path / "la.png", 1), grey)
+    image = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    image.putpalette([200, 0, 0, 9, 9, 9])
+    image.save(tmp_path / "p.png", transparency=bytes([0, 128]))
+    np.testing.assert_array_equal(read_unblended(tmp_path / "p.png", 1), [[[200, 0, 0], [9, 9, 9]]])
+
+
+def test_unblended_16_bit_is_divided_by_257(tmp_path: Path) -> None:
+    deep = np.array([[0, 128, 129, 65406, 65407, 65535]], np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    assert read_unblended(tmp_path / "deep.png", 1)[0, :, 0].tolist() == [0, 0, 1, 254, 255, 255]
 
 
 # --- read_frame
@@ -263,3 +338,23 @@ def test_photos_of_many_sizes_without_exif_have_a_camera_each() -> None:
     keys = [frame.camera_key for frame in separate_unknown_cameras(frames)]
     assert len(set(keys[:3])) == 3
     assert keys[3] == keys[4] == "640x480 Maker Model"
+
+
+def test_folders_have_cameras_of_their_own_with_the_rule_for_sizes_inside() -> None:
+    frames = [
+        _shot("a/1", Size(640, 480)),
+        _shot("a/2", Size(640, 480)),
+        _shot("b/1", Size(640, 480)),
+        _shot("b/2", Size(800, 600)),
+        _shot("b/3", Size(640, 480), "640x480 Maker Model"),
+        _shot("4", Size(640, 480), "640x480 Maker Model"),
+        _shot("b/5", Size(640, 480), "640x480 Maker Model"),
+    ]
+    found = separate_folders(frames)
+    assert [frame.name for frame in found] == [frame.name for frame in frames]
+    keys = [frame.camera_key for frame in found]
+    assert keys[0] == keys[1]
+    assert keys[4] == keys[6]
+    assert len(set(keys)) == 5
+    alone = frames[2:5]
+    assert separate_folders(alone) == separate_unknown_cameras(alone)

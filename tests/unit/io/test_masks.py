@@ -10,7 +10,7 @@ from PIL import Image
 
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.images import ImageFile, file_sha256, read_frame, read_upright
-from vggt_sfm.io.masks import find_masks, read_mask, with_mask
+from vggt_sfm.io.masks import find_masks, read_mask, with_alpha_mask, with_mask
 from vggt_sfm.scene import Frame
 
 
@@ -42,6 +42,7 @@ def test_the_name_of_colmap_wins_and_some_images_may_have_none(
     found = find_masks(tmp_path / "masks", files)
     assert found == {"a/b.jpg": short, "c.jpg": other}
     assert "2 of 3 images" in caplog.text
+    assert "none for 1 images: d.jpg" in caplog.text
     of_colmap = _mask(tmp_path / "masks/a/b.jpg.png", plain)
     assert find_masks(tmp_path / "masks", files)["a/b.jpg"] == of_colmap
 
@@ -99,3 +100,72 @@ def test_a_mask_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes((tmp_path / "p.png").read_bytes()[:50])
     with pytest.raises(InputError, match=r"bad\.png"):
         with_mask(frame, tmp_path / "bad.png")
+
+
+def test_the_first_images_without_a_mask_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _mask(tmp_path / "masks/1.png", np.zeros((4, 6), np.uint8))
+    find_masks(tmp_path / "masks", [_file(tmp_path, f"{n}.jpg") for n in range(1, 7)])
+    assert "none for 5 images: 2.jpg, 3.jpg, 4.jpg, …" in caplog.text
+
+
+# --- alpha channels
+
+
+def _cut_out(path: Path, alpha: np.ndarray, orientation: int = 1) -> Frame:
+    """A grey photograph with this (H, W) alpha."""
+    pixels = np.full((*alpha.shape, 4), 90, np.uint8)
+    pixels[..., 3] = alpha
+    options = {"lossless": True} if path.suffix == ".webp" else {}
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(pixels).save(path, exif=exif, **options)
+    return read_frame(ImageFile(name=path.name, path=path))
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_alpha_is_a_mask_turned_with_its_photograph(
+    tmp_path: Path, rng: np.random.Generator, suffix: str, orientation: int
+) -> None:
+    alpha = rng.choice(np.array([0, 127, 128, 255], np.uint8), (4, 6))
+    frame = with_alpha_mask(_cut_out(tmp_path / f"p.{suffix}", alpha, orientation))
+    assert (frame.mask_path, frame.mask_sha256) == (frame.path, frame.sha256)
+    usable = read_mask(frame)
+    # What is opaque shows through as less than white where it is laid over white.
+    shown = read_upright(frame.path)[..., 0] < 255 - 0.5 * (255 - 90)
+    np.testing.assert_array_equal(usable, shown)
+    assert usable is not None
+    assert usable.shape == (frame.size.height, frame.size.width)
+
+
+@pytest.mark.parametrize("mode", ["LA", "P", "RGB", "L"])
+def test_other_kinds_of_transparency(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "p.png"
+    if mode == "LA":
+        Image.fromarray(np.array([[[9, 0], [9, 255]]], np.uint8), "LA").save(path)
+    else:
+        image = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+        image.putpalette([200, 0, 0, 9, 9, 9])
+        key = {"P": bytes([0, 255]), "RGB": (200, 0, 0), "L": 60}[mode]
+        image.convert(mode).save(path, transparency=key)
+    frame = with_alpha_mask(read_frame(ImageFile(name="p", path=path)))
+    np.testing.assert_array_equal(read_mask(frame), [[False, True]])
+
+
+def test_photographs_without_transparent_pixels_have_no_mask(tmp_path: Path) -> None:
+    frames = [
+        _photo(tmp_path / "rgb.png", np.zeros((4, 6, 3), np.uint8)),
+        _photo(tmp_path / "deep.png", np.zeros((4, 6), np.uint16)),
+        _cut_out(tmp_path / "opaque.png", np.full((4, 6), 128, np.uint8)),
+    ]
+    assert [with_alpha_mask(frame) for frame in frames] == frames
+
+
+def test_photograph_that_is_transparent_everywhere_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    usable = read_mask(with_alpha_mask(_cut_out(tmp_path / "p.png", np.zeros((4, 6), np.uint8))))
+    np.testing.assert_array_equal(usable, np.zeros((4, 6), bool))
+    assert "p.png is transparent everywhere" in caplog.text

@@ -20,12 +20,20 @@ class Inner:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Needed:
+    x: float
+    y: float
+    z: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outer:
     inner: Inner = field(default_factory=Inner)
     several: tuple[Inner, ...] = ()
     path: Path | None = None
     count: int | None = None
     flag: bool = False
+    needed: Needed | None = None
 
     def __post_init__(self) -> None:
         if self.count == 13:
@@ -55,6 +63,7 @@ def test_missing_fields_keep_their_defaults_and_whole_numbers_become_floats() ->
         ({"count": 2.5}, r"count: expected .*int.*, got 2\.5"),
         ({"flag": 1}, r"flag: expected .*bool.*, got 1"),
         ({"count": 13}, r"13 brings bad luck"),
+        ({"needed": {}}, r"needed: x, y is missing"),
     ],
 )
 def test_what_does_not_fit_is_named(plain: dict[str, Any], message: str) -> None:

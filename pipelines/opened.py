@@ -1,0 +1,134 @@
+"""Open the result of a run, or any COLMAP model, for what people do next."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from vggt_sfm.ba.seed import drop_points_behind_cameras, seed_reconstruction
+from vggt_sfm.errors import InputError
+from vggt_sfm.io.colmap import find_sparse, read_sparse
+from vggt_sfm.io.opened import OpenedModel, PhotoDepth, scaled_to_points
+from vggt_sfm.io.photos import find_photos
+from vggt_sfm.io.plain import from_plain
+from vggt_sfm.pipelines.report import RUN_FILE, RunReport
+from vggt_sfm.pipelines.stage import Stage, Workspace
+from vggt_sfm.pipelines.stages import INGEST, PREDICT, TRACK
+from vggt_sfm.scene import Predictions, Scene
+
+if TYPE_CHECKING:
+    import pycolmap
+
+T = TypeVar("T")
+WORK = "work"
+_USUAL_PHOTO_FOLDERS = ("images", "../images", "../../images")
+
+
+def is_run(folder: Path) -> bool:
+    """Tell whether a folder is the output of a run."""
+    return (folder / RUN_FILE).is_file()
+
+
+def read_run(folder: Path) -> RunReport:
+    """Read ``run.json``.
+
+    Raises:
+        InputError: If it is missing, damaged or of another version.
+    """
+    path = folder / RUN_FILE
+    try:
+        return from_plain(RunReport, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not the report of a run of this version: {error}") from error
+
+
+def stage_result(folder: Path, report: RunReport, stage: Stage[T]) -> T | None:
+    """Return what a stage of a run has made, or None if it did not get there or is not kept."""
+    keys = {record.name: record.key for record in report.stages}
+    key = keys.get(stage.name)
+    return None if key is None else Workspace(folder / WORK).load(stage, key)
+
+
+def open_model(folder: Path, images: Path | None = None) -> OpenedModel:
+    """Open the output folder of a run, or a folder with a COLMAP model of whatever origin.
+
+    Args:
+        folder: The output folder; a model folder; or one that holds ``sparse/0`` or ``sparse``.
+        images: Where the photographs are, if not where the run found them, or in ``images``.
+
+    Raises:
+        InputError: If there is no readable model.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    if is_run(folder):
+        return _open_run(folder, read_run(folder), images)
+    sparse = find_sparse(folder)
+    model = read_sparse(sparse)
+    if images is None:
+        usual = (sparse / name for name in _USUAL_PHOTO_FOLDERS)
+        images = next((path.resolve() for path in usual if path.is_dir()), None)
+    elif not images.is_dir():
+        raise InputError(f"--images {images}: no such folder")
+    return OpenedModel(model=model, frames=find_photos(model, images) if images else {})
+
+
+def _open_run(folder: Path, report: RunReport, images: Path | None) -> OpenedModel:
+    if report.sparse is None:
+        raise InputError(f"{folder} holds no model: {report.line}")
+    model = read_sparse(folder / report.sparse)
+    scene = stage_result(folder, report, INGEST)
+    predictions = stage_result(folder, report, PREDICT)
+    tracks = stage_result(folder, report, TRACK)
+    before = None
+    if report.status == "adjusted" and scene and predictions and tracks:
+        seed = seed_reconstruction(scene, predictions, tracks, report.config.seed)
+        before = drop_points_behind_cameras(seed)
+    if images is not None and not images.is_dir():
+        raise InputError(f"--images {images}: no such folder")
+    if scene is not None and images is not None:
+        moved = (replace(f, path=str((images / f.name).absolute())) for f in scene.frames)
+        scene = replace(scene, frames=tuple(moved))
+    return opened_result(model, scene=scene, predictions=predictions, before=before)
+
+
+def opened_result(
+    model: pycolmap.Reconstruction,
+    *,
+    scene: Scene | None,
+    predictions: Predictions | None,
+    before: pycolmap.Reconstruction | None,
+) -> OpenedModel:
+    """Put together what a run has made.
+
+    Args:
+        model: The final model.
+        scene: The photographs, if they are still known.
+        predictions: Predicted depth, likewise.
+        before: The model before the adjustment, if there was one.
+    """
+    frames = scene.frames if scene else ()
+    return OpenedModel(
+        model=model,
+        frames={frame.name: frame for frame in frames if Path(frame.path).is_file()},
+        depths=_depths(model, scene, predictions) if scene and predictions else {},
+        before=before,
+    )
+
+
+def _depths(
+    model: pycolmap.Reconstruction, scene: Scene, predictions: Predictions
+) -> dict[str, PhotoDepth]:
+    images = {image.name: image for image in model.images.values() if image.has_pose}
+    depths = {}
+    for s, (frame, pixel_map) in enumerate(zip(scene.frames, scene.pixel_maps, strict=True)):
+        if frame.name in images:
+            raw = PhotoDepth(
+                depth=predictions.depth[s],
+                confidence=predictions.depth_confidence[s],
+                pixel_map=pixel_map,
+            )
+            depths[frame.name] = scaled_to_points(raw, model, images[frame.name], 1.0)
+    return depths
