@@ -9,6 +9,7 @@ from typing import Literal
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
 from vggt_sfm.export.words import ExportConfig, ExportWord
 from vggt_sfm.models.choice import PredictConfig
+from vggt_sfm.placing.config import PlaceConfig
 from vggt_sfm.tracking.config import TrackConfig
 
 StageName = Literal["ingest", "predict", "track", "adjust", "export"]
@@ -53,6 +54,7 @@ class ReconstructConfig:
     track: TrackConfig = field(default_factory=TrackConfig)
     seed: SeedConfig = field(default_factory=SeedConfig)
     adjust: BundleConfig = field(default_factory=BundleConfig)
+    place: PlaceConfig = field(default_factory=PlaceConfig)
     ba: bool = True
     """Refine the prediction by bundle adjustment."""
     save_database: bool = False

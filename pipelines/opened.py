@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, TypeVar
 from vggt_sfm.ba.seed import drop_points_behind_cameras, seed_reconstruction
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.colmap import find_sparse, read_sparse
-from vggt_sfm.io.opened import OpenedModel, PhotoDepth, scaled_to_points
+from vggt_sfm.io.masks import read_mask
+from vggt_sfm.io.opened import OpenedModel, PhotoDepth, scaled_to_points, without_masked
 from vggt_sfm.io.photos import find_photos
 from vggt_sfm.io.plain import from_plain
+from vggt_sfm.pipelines.placed import METRES
 from vggt_sfm.pipelines.report import RUN_FILE, RunReport
 from vggt_sfm.pipelines.stage import Stage, Workspace
 from vggt_sfm.pipelines.stages import INGEST, PREDICT, TRACK
+from vggt_sfm.placing.place import apply, sim3d
 from vggt_sfm.scene import Predictions, Scene
 
 if TYPE_CHECKING:
@@ -91,7 +94,15 @@ def _open_run(folder: Path, report: RunReport, images: Path | None) -> OpenedMod
     if scene is not None and images is not None:
         moved = (replace(f, path=str((images / f.name).absolute())) for f in scene.frames)
         scene = replace(scene, frames=tuple(moved))
-    return opened_result(model, scene=scene, predictions=predictions, before=before)
+    placement, scale = report.placement, 1.0
+    applied = placement.new_from_old if placement is not None and placement.applied else None
+    if applied is not None:
+        scale = applied.scale
+        before = apply(before, sim3d(applied)) if before is not None else None
+    opened = opened_result(model, scene=scene, predictions=predictions, before=before, scale=scale)
+    if applied is None or placement is None:
+        return opened
+    return replace(opened, unit=METRES, georeferenced=placement.georeferenced)
 
 
 def opened_result(
@@ -100,6 +111,7 @@ def opened_result(
     scene: Scene | None,
     predictions: Predictions | None,
     before: pycolmap.Reconstruction | None,
+    scale: float = 1.0,
 ) -> OpenedModel:
     """Put together what a run has made.
 
@@ -108,18 +120,20 @@ def opened_result(
         scene: The photographs, if they are still known.
         predictions: Predicted depth, likewise.
         before: The model before the adjustment, if there was one.
+        scale: Units of the model per unit of the prediction, where a photograph has too few points
+            to tell.
     """
     frames = scene.frames if scene else ()
     return OpenedModel(
         model=model,
         frames={frame.name: frame for frame in frames if Path(frame.path).is_file()},
-        depths=_depths(model, scene, predictions) if scene and predictions else {},
+        depths=_depths(model, scene, predictions, scale) if scene and predictions else {},
         before=before,
     )
 
 
 def _depths(
-    model: pycolmap.Reconstruction, scene: Scene, predictions: Predictions
+    model: pycolmap.Reconstruction, scene: Scene, predictions: Predictions, scale: float
 ) -> dict[str, PhotoDepth]:
     images = {image.name: image for image in model.images.values() if image.has_pose}
     depths = {}
@@ -130,5 +144,6 @@ def _depths(
                 confidence=predictions.depth_confidence[s],
                 pixel_map=pixel_map,
             )
-            depths[frame.name] = scaled_to_points(raw, model, images[frame.name], 1.0)
+            raw = without_masked(raw, read_mask(frame))
+            depths[frame.name] = scaled_to_points(raw, model, images[frame.name], scale)
     return depths

@@ -24,6 +24,7 @@ from vggt_sfm.pipelines.exporting import export_opened
 from vggt_sfm.pipelines.gather import Sources, find_sources, gather, without_choice
 from vggt_sfm.pipelines.keys import content_key, database_key, mask_key
 from vggt_sfm.pipelines.opened import WORK, opened_result
+from vggt_sfm.pipelines.placed import depth_at, placed
 from vggt_sfm.pipelines.report import (
     NetworkReport,
     RunReport,
@@ -48,7 +49,10 @@ from vggt_sfm.pipelines.stages import (
     TRACK,
     write_model,
 )
+from vggt_sfm.placing.place import check_place, place
+from vggt_sfm.placing.report import PlacementReport
 from vggt_sfm.report.facts import Verdict
+from vggt_sfm.scene import Scene
 
 _logger = get_logger(__name__)
 
@@ -172,6 +176,7 @@ def _run_stages(
     )
     for entry in scene.value.skipped:
         _logger.warning("left out %s: %s", entry.name, entry.reason)
+    check_place(config.place, scene.value.frames)
     network = network_report(predictor)
     predictions = run(
         PREDICT,
@@ -201,15 +206,22 @@ def _run_stages(
             model = adjusted.model
         else:
             reason = f"adjustment {bundle.status}: {bundle.reason}"
+    opened = opened_result(
+        model,
+        scene=scene.value,
+        predictions=predictions.value,
+        before=predicted if reason is None else None,
+    )
+    opened, placement = _placed(opened, scene.value, config)
     run(
         EXPORT,
         None,
-        model=Artifact("", model),
+        model=Artifact("", opened.model),
         output=Artifact("", output),
         scene=scene,
         tracks=tracks,
         save_database=Artifact("", config.save_database),
-        unit=Artifact("", "scene"),
+        unit=Artifact("", opened.unit),
     )
     report = finished_report(
         run,
@@ -217,18 +229,27 @@ def _run_stages(
         network=network,
         scene=scene.value,
         predictions=predictions.value,
-        model=model,
+        model=opened.model,
         bundle=bundle,
+        placement=placement,
         reason=reason,
-    )
-    opened = opened_result(
-        model,
-        scene=scene.value,
-        predictions=predictions.value,
-        before=predicted if reason is None else None,
     )
     focals = predicted_focals(scene.value, predictions.value)
     return _Result(report=report, opened=opened, predicted_focal_px=focals)
+
+
+def _placed(
+    opened: OpenedModel, scene: Scene, config: ReconstructConfig
+) -> tuple[OpenedModel, PlacementReport]:
+    """Give the result metres; what was asked for in vain is said, and loses nothing."""
+    try:
+        new_from_old, placement = place(opened.model, scene.frames, config.place, depth_at(opened))
+    except InputError as error:
+        _logger.warning("the model keeps its own units: %s", error)
+        return opened, PlacementReport(source="none", reason=str(error))
+    if new_from_old is None:
+        return opened, placement
+    return placed(opened, new_from_old, placement), placement
 
 
 def _network_key(network: NetworkReport) -> str:

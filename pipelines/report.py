@@ -14,6 +14,7 @@ from vggt_sfm.pipelines.config import ReconstructConfig
 from vggt_sfm.pipelines.run import Run, StageRecord
 from vggt_sfm.pipelines.stage import versions, writing
 from vggt_sfm.pipelines.stages import POINTS, SPARSE
+from vggt_sfm.placing.report import PlacementReport
 from vggt_sfm.scene import Predictions, Scene, SkippedFile
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class RunReport:
     remarks: tuple[str, ...] = ()
     """What the network's run noticed."""
     bundle: BundleReport | None = None
+    placement: PlacementReport | None = None
+    """What gave the model metres, or why nothing did."""
     stages: tuple[StageRecord, ...] = ()
     versions: dict[str, str]
     config: ReconstructConfig
@@ -165,6 +168,7 @@ def finished_report(
     predictions: Predictions,
     model: pycolmap.Reconstruction,
     bundle: BundleReport | None,
+    placement: PlacementReport,
     reason: str | None,
 ) -> RunReport:
     """Build the report of a run that exported a model."""
@@ -196,6 +200,7 @@ def finished_report(
         network=network,
         remarks=predictions.remarks,
         bundle=bundle,
+        placement=placement,
     )
 
 
@@ -203,6 +208,10 @@ def strict_objection(report: RunReport) -> str | None:
     """Return what forbids the result under ``--strict``, if anything does."""
     if report.config.ba and report.status in ("feed-forward", "one image"):
         return f"{report.status}: {report.reason}"
+    place, placement = report.config.place, report.placement
+    wanted = place.distances or place.positions is not None or place.gps == "yes"
+    if wanted and placement is not None and not placement.applied:
+        return f"no metric scale: {placement.reason}"
     alone = ("predicted only", "rejected")
     unheld = [image.name for image in report.images if image.status in alone]
     left_out = [*(entry.name for entry in report.skipped), *unheld]

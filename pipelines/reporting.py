@@ -100,6 +100,7 @@ def _run_facts(report: RunReport) -> RunFacts:
             )
             for stage in report.stages
         ),
+        scale=to_plain(report.placement),
         network=to_plain(report.network),
         versions=report.versions,
         config=to_plain(report.config),

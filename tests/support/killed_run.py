@@ -51,5 +51,5 @@ if __name__ == "__main__":
     assert separator == "--"
     command.open_console = lambda level: DeadlyProgress(where)  # type: ignore[assignment]
     if where == "export":
-        stages.write_points = die
+        stages.export_ply = die
     main(arguments)

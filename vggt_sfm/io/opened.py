@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pycolmap
@@ -106,6 +106,18 @@ def observed_depths(
     return xy, xyz @ image.cam_from_world().matrix()[2, :3] + image.cam_from_world().matrix()[2, 3]
 
 
+def without_masked(depth: PhotoDepth, usable: Bool | None) -> PhotoDepth:
+    """Forget depth where pixels of a photograph must not be used; ``usable`` is (H, W) of it."""
+    if usable is None:
+        return depth
+    width, height = depth.pixel_map.network
+    xy = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
+    original = np.floor(depth.pixel_map.to_original(xy)).astype(int)
+    x = np.clip(original[..., 0], 0, usable.shape[1] - 1)
+    y = np.clip(original[..., 1], 0, usable.shape[0] - 1)
+    return replace(depth, depth=np.where(usable[y, x], depth.depth, np.float32(0)))
+
+
 def scaled_to_points(
     depth: PhotoDepth, model: pycolmap.Reconstruction, image: pycolmap.Image, scale: float
 ) -> PhotoDepth:
@@ -122,8 +134,4 @@ def scaled_to_points(
     known = (predicted > 0) & (wanted > 0)
     if known.sum() >= _LEAST_POINTS:
         scale = float(np.median(wanted[known] / predicted[known]))
-    return PhotoDepth(
-        depth=(depth.depth * np.float32(scale)),
-        confidence=depth.confidence,
-        pixel_map=depth.pixel_map,
-    )
+    return replace(depth, depth=depth.depth * np.float32(scale))

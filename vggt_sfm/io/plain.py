@@ -31,8 +31,8 @@ def from_plain(kind: type[T], plain: Plain, where: str = "") -> T:
     """Build a value of a type from its plain form.
 
     Args:
-        kind: A dataclass, NamedTuple, tuple, dict by strings, Literal, Path, scalar type, Any (which
-            takes everything) or a union with None.
+        kind: A dataclass, NamedTuple, tuple, dict by strings, Literal, Path, scalar type, a union
+            with None, or Any, which takes everything.
         plain: What ``to_plain`` returned, possibly after a trip through JSON. Fields of a
             dataclass that are missing keep their defaults.
         where: How messages call the value, such as ``track.max_features``.

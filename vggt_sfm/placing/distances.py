@@ -42,41 +42,49 @@ def scale_of_distances(
     Raises:
         InputError: If an end cannot be found or both are one point of the model.
     """
-    lengths, sigmas, remarks = [], [], []
-    for distance in distances:
-        ends = [locate(word, model, sizes, depth_at) for word in (distance.start, distance.end)]
-        length, sigma = _length(distance, *ends)
-        lengths.append(length)
-        sigmas.append(sigma)
-        remarks += [
-            f"the camera of {word} is held by too few points to say how certain its place is"
-            for word, end in zip((distance.start, distance.end), ends, strict=True)
-            if end.covariance is None
-        ]
+    measured = [_measured(model, sizes, distance, depth_at) for distance in distances]
+    lengths, sigmas = np.array([one[:2] for one in measured]).T
+    remarks = [remark for one in measured for remark in one[2]]
     metres = np.array([distance.metres for distance in distances])
     logarithms, weights = np.log(metres / lengths), 1 / np.square(sigmas)
     mean = float(weights @ logarithms / weights.sum())
     spare = len(distances) - 1
     inflation = float(np.sqrt(weights @ np.square(logarithms - mean) / spare)) if spare else 1.0
     scale = float(np.exp(mean))
-    residuals = scale * np.array(lengths) - metres
+    residuals = scale * lengths - metres
     if inflation > _CONTRADICTION:
         remarks.append(
             f"the distances disagree {inflation:.0f} times more than pixels and depths explain; "
             "check their ends and lengths"
         )
-    names = [f"{distance.start} to {distance.end}" for distance in distances]
     return PlacementReport(
         source="distance",
         remarks=tuple(dict.fromkeys(remarks)),
         scale=scale,
         scale_sigma=max(inflation, 1.0) / float(np.sqrt(weights.sum())),
         used=tuple(
-            Residual(name=name, residual_m=float(residual))
-            for name, residual in zip(names, residuals, strict=True)
+            Residual(name=f"{one.start} to {one.end}", residual_m=float(residual))
+            for one, residual in zip(distances, residuals, strict=True)
         ),
         rms_m=float(np.sqrt(np.mean(np.square(residuals)))),
     )
+
+
+def _measured(
+    model: pycolmap.Reconstruction,
+    sizes: Mapping[str, Size],
+    distance: Distance,
+    depth_at: DepthAt,
+) -> tuple[float, float, list[str]]:
+    """Return a distance in model units, its relative standard deviation, and remarks."""
+    words = (distance.start, distance.end)
+    start, end = (locate(word, model, sizes, depth_at) for word in words)
+    remarks = [
+        f"the camera of {word} is held by too few points to say how certain its place is"
+        for word, one in zip(words, (start, end), strict=True)
+        if one.covariance is None
+    ]
+    return *_length(distance, start, end), remarks
 
 
 def _length(distance: Distance, start: End, end: End) -> tuple[float, float]:

@@ -14,11 +14,11 @@ from vggt_sfm._log import get_logger
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.colmap import poses_by_name
 from vggt_sfm.io.positions import Position, read_positions
-from vggt_sfm.placing.config import PlaceConfig
+from vggt_sfm.placing.config import PlaceConfig, pixel_of
 from vggt_sfm.placing.distances import scale_of_distances
 from vggt_sfm.placing.ends import Depth, DepthAt, some_of
 from vggt_sfm.placing.positions import place_by_positions, scaling
-from vggt_sfm.placing.report import PlacementReport
+from vggt_sfm.placing.report import PlacementReport, Similarity
 from vggt_sfm.scene import Frame
 
 _logger = get_logger(__name__)
@@ -30,6 +30,21 @@ GOOD_SIGMA = 0.1
 def no_depth(name: str, xy: Float64) -> Depth | None:
     """Know no depth: only pixels near points of the model can be ends of a distance."""
     return None
+
+
+def check_place(config: PlaceConfig, frames: Sequence[Frame]) -> None:
+    """Notice before long work what names no photograph or cannot be read.
+
+    Raises:
+        InputError: If the file of positions, or a distance, is not of these photographs.
+    """
+    names = {frame.name for frame in frames}
+    for word in [end for each in config.distances for end in (each.start, each.end)]:
+        name = word if word in names else pixel_of(word)[0]
+        if name not in names:
+            raise InputError(f"--distance {word}: no photograph is called {name}; {some_of(names)}")
+    if config.positions is not None:
+        _of_frames(read_positions(config.positions), frames, config.positions)
 
 
 def place(
@@ -68,6 +83,13 @@ def place(
         if found.new_from_old is None:
             raise InputError(f"{config.positions}: {found.reason}")
         return _apply(found)
+    return _by_gps(poses, frames, config)
+
+
+def _by_gps(
+    poses: Mapping[str, Float64], frames: Sequence[Frame], config: PlaceConfig
+) -> tuple[pycolmap.Sim3d | None, PlacementReport]:
+    """Place by what the photographs themselves say, if they are to be believed."""
     gps: Mapping[str, Position] = {f.name: f.gps for f in frames if f.gps is not None}
     if config.gps == "no" or (not gps and config.gps == "auto"):
         reason = "no distance, no positions" + ("" if config.gps == "no" else " and no GPS")
@@ -96,6 +118,12 @@ def apply(model: pycolmap.Reconstruction, new_from_old: pycolmap.Sim3d) -> pycol
     return moved
 
 
+def sim3d(similarity: Similarity) -> pycolmap.Sim3d:
+    """Return the similarity of a report as pycolmap has it."""
+    rotation = pycolmap.Rotation3d(np.array(similarity.quat_xyzw))
+    return pycolmap.Sim3d(similarity.scale, rotation, np.array(similarity.translation))
+
+
 def _apply(found: PlacementReport) -> tuple[pycolmap.Sim3d, PlacementReport]:
     """Turn a report that says what to apply into the similarity, with warnings."""
     for remark in found.remarks:
@@ -112,9 +140,7 @@ def _apply(found: PlacementReport) -> tuple[pycolmap.Sim3d, PlacementReport]:
     what = found.new_from_old
     if what is None:
         raise ValueError("PlacementReport.new_from_old: nothing to apply")
-    rotation = pycolmap.Rotation3d(np.array(what.quat_xyzw))
-    new_from_old = pycolmap.Sim3d(what.scale, rotation, np.array(what.translation))
-    return new_from_old, replace(found, applied=True)
+    return sim3d(what), replace(found, applied=True)
 
 
 def _of_frames(

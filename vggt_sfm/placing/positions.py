@@ -12,7 +12,7 @@ from vggt_sfm.io.positions import LocalPosition, Position
 from vggt_sfm.placing.level import up_guess
 from vggt_sfm.placing.local_frame import east_north_up
 from vggt_sfm.placing.report import Origin, PlacementReport, Residual, Similarity, Source
-from vggt_sfm.placing.similarity import Noise, Targets, fit_similarity
+from vggt_sfm.placing.similarity import Fit, Noise, Targets, fit_similarity
 from vggt_sfm.scene import GpsPosition
 
 _GPS_SIGMA_M = 3.0  # a phone under an open sky: 4.9 m for 95 %, www.gps.gov, both directions
@@ -60,11 +60,20 @@ def place_by_positions(
             reason=f"{len(names)} positions do not fit the cameras at any scale: they are too "
             "close together for how uncertain they are, or belong to other photographs",
         )
+    return _report(source, names, fit, origin, _far(targets.xyz))
+
+
+def _report(
+    source: Source,
+    names: Sequence[str],
+    fit: Fit,
+    origin: Origin | None,
+    remarks: tuple[str, ...],
+) -> PlacementReport:
     residuals = [
         Residual(name=name, residual_m=float(length))
         for name, length in zip(names, fit.residual_m, strict=True)
     ]
-    remarks = _far(targets.xyz)
     if fit.leveled:
         remarks += (
             "the positions do not fix the rotation, being on a line, too close or without heights; "

@@ -1,0 +1,72 @@
+"""Give the result of a run metres and a place, where something tells them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vggt_sfm._checks import Float64
+from vggt_sfm.io.opened import OpenedModel, PhotoDepth, observed_depths
+from vggt_sfm.placing.ends import Depth, DepthAt
+from vggt_sfm.placing.place import apply
+from vggt_sfm.placing.report import PlacementReport
+
+if TYPE_CHECKING:
+    import pycolmap
+
+METRES = "m"
+_ROBUST_SIGMA = 1.4826  # of normal noise, over the median of its size
+_UNCHECKED_SIGMA = 0.2  # relative, of depth that too few points can be compared with
+_LEAST_POINTS = 20
+
+
+def placed(
+    opened: OpenedModel, new_from_old: pycolmap.Sim3d, placement: PlacementReport
+) -> OpenedModel:
+    """Move a result, its depth and its earlier state to a world in metres."""
+    scale = float(new_from_old.scale)
+    return replace(
+        opened,
+        model=apply(opened.model, new_from_old),
+        before=apply(opened.before, new_from_old) if opened.before is not None else None,
+        depths={name: _scaled(d, scale) for name, d in opened.depths.items()},
+        unit=METRES,
+        georeferenced=placement.georeferenced,
+    )
+
+
+def _scaled(depth: PhotoDepth, scale: float) -> PhotoDepth:
+    return replace(depth, depth=depth.depth * np.float32(scale))
+
+
+def depth_at(opened: OpenedModel) -> DepthAt:
+    """Return what tells predicted depth at pixels, and how sure it is.
+
+    Uncertain is how depth differs around the pixel, and how it differs from the points that the
+    photograph shows.
+    """
+    images = {image.name: image for image in opened.images()}
+
+    def at(name: str, xy: Float64) -> Depth | None:
+        if name not in images or name not in opened.depths:
+            return None
+        depth = opened.depths[name]
+        step = 1 / np.array(depth.pixel_map.scale)
+        around = np.array([[x, y] for x in (-1, 0, 1) for y in (-1, 0, 1)]) * step
+        near = depth.at(xy + around)
+        near = near[near > 0]
+        if not len(near):
+            return None
+        value = float(np.median(near))
+        spread = _ROBUST_SIGMA * float(np.median(np.abs(near - value)))
+        seen, truth = observed_depths(opened.model, images[name])
+        predicted = depth.at(seen)
+        known = (predicted > 0) & (truth > 0)
+        off = np.abs(predicted[known] / truth[known] - 1)
+        enough = len(off) >= _LEAST_POINTS
+        relative = _ROBUST_SIGMA * float(np.median(off)) if enough else _UNCHECKED_SIGMA
+        return Depth(value, float(np.hypot(spread, relative * value)))
+
+    return at
