@@ -14,14 +14,16 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from scipy.spatial import KDTree
 
 from vggt_sfm._checks import Bool, Float32, Float64, UInt8
+from vggt_sfm.benchmarks.splat_depth import swept_depth
 from vggt_sfm.benchmarks.splat_render import Camera
 from vggt_sfm.errors import InputError
 from vggt_sfm.geometry.rigid import invert
 
-EVERY = 8  # every 8th view in sorted order is held out, the first one included
+EVERY = 8  # every 8th view in sorted order is held out
 _FEWEST, _MOST = 4, 400  # sparse points of a view that its pixels are lifted by
 _NEIGHBOURS = 3  # as in 3DGS
-_MIDDLE = (2.0, 98.0)  # percentiles of a view's sparse depths that its pixels may have
+_MIDDLE = (2.0, 98.0)  # percentiles of sparse depths: some points are wrong
+_WIDER = (0.7, 2.0)  # how much nearer and farther than that pixels without points may be
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -52,7 +54,7 @@ class FirstGaussians:
     size: Float64  # (N,) standard deviation, scene units
 
 
-def held_out(names: Sequence[str], first: int = 0) -> list[str]:
+def held_out(names: Sequence[str], first: int) -> list[str]:
     """Return the photographs to test with: index % EVERY == first in sorted order."""
     return sorted(names)[first::EVERY]
 
@@ -67,7 +69,7 @@ def scene_of(
     photographs: Mapping[str, Path],
     long_side: int,
     *,
-    first: int = 0,
+    first: int,
     poses: Mapping[str, Float64] | None = None,
 ) -> SplatScene:
     """Undistort, downscale and split the photographs of a model.
@@ -164,12 +166,12 @@ def _view(
 
 
 def first_gaussians(scene: SplatScene, count: int, rng: np.random.Generator) -> FirstGaussians:
-    """Lift pixels of the training views to the depth of the model's own sparse points.
+    """Lift pixels of the training views to depths that their cameras agree on.
 
-    It is cameras that are compared, so every way starts with the same number, and from about as
-    many points. Each view gives an equal share of its pixels, evenly spread and jittered; their
-    inverse depth is interpolated between at most 400 of the sparse points that the view observes
-    (outside their hull it is that of the nearest).
+    It is cameras that are compared, so every way starts with the same number, and its number of
+    points is of little weight: each view gives an equal share of its pixels, evenly spread and
+    jittered. Their depth is that at which the nearest views look alike (``swept_depth``); at most
+    400 sparse points of the view, interpolated, say where to look first and limit the range.
 
     Args:
         scene: To train on.
@@ -183,11 +185,16 @@ def first_gaussians(scene: SplatScene, count: int, rng: np.random.Generator) -> 
     usable = [(view, xy, depth) for view, xy, depth in usable if len(depth) >= _FEWEST]
     if not usable:
         raise InputError("no view has enough sparse points in it")
+    low, high = np.percentile(np.concatenate([depth for _, _, depth in usable]), _MIDDLE)
+    limits = (low * _WIDER[0], high * _WIDER[1])
     shares = [len(part) for part in np.array_split(np.arange(count), len(usable))]
     lifted, colors = [], []
     for (view, xy, depth), share in zip(usable, shares, strict=True):
         pixels = _spread(view, share, rng)
-        lifted.append(_lift(view.camera, pixels, _interpolated(xy, depth, pixels)))
+        others = [(other.camera, other.image) for other in scene.train if other is not view]
+        prior = _interpolated(xy, depth, pixels)
+        found = swept_depth(view.camera, view.image, others, pixels, prior, limits)
+        lifted.append(_lift(view.camera, pixels, found))
         column, row = pixels.astype(int).T
         colors.append(view.image[row, column])
     xyz = np.concatenate(lifted)

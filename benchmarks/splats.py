@@ -115,7 +115,7 @@ def run_scene(
             scene=folder.name,
             way=way,
             seed=seed,
-            pictures=folder / "views",
+            pictures=folder / settings.key,
         )
         log.add(row)
         click.echo(f"{row.scene}, {way}, seed {seed}: {row.test} {row.seconds:.0f} s", err=True)
@@ -178,7 +178,7 @@ def main(
         for scene, photographs in chosen.items():
             run_scene(photographs, output / scene, log, settings, seed)
     for scene in chosen:
-        shown = picture(log.rows, scene, output / scene / "views")
+        shown = picture(log.rows, scene, output / scene / settings.key)
         if shown is not None:
             shown.save(output / f"{scene}.png")
     text = table(log.rows, settings)

@@ -35,6 +35,13 @@ _GPU = (
     "import torch; cuda = torch.cuda.is_available(); mps = torch.backends.mps.is_available(); "
     "print(torch.cuda.get_device_name() if cuda else 'Apple GPU' if mps else '')"
 )
+# what it is for, its modules, the extra that installs them
+_EXTRAS = (
+    ("heic photos", ("pi_heif",), "heic"),
+    ("videos", ("av",), "video"),
+    ("viewer, and the scene in reports", ("viser",), "viewer"),
+    ("export to glb and exr", ("trimesh", "OpenEXR"), "export"),
+)
 _PATIENCE_S = 120
 
 
@@ -67,7 +74,7 @@ def command(output: Path, as_json: bool, level: int) -> None:
         _check_gpu(),
         _check_weights(),
         _check_cache(),
-        _check_heic(),
+        *(_check_extra(*extra) for extra in _EXTRAS),
         _check_writable(output),
     ]
     missing = [check for check in checks if not check.ok]
@@ -155,13 +162,13 @@ def _check_cache() -> Check:
     )
 
 
-def _check_heic() -> Check:
-    there = importlib.util.find_spec("pi_heif") is not None
+def _check_extra(what: str, modules: tuple[str, ...], extra: str) -> Check:
+    there = all(importlib.util.find_spec(module) is not None for module in modules)
     return Check(
-        name="heic photos",
+        name=what,
         ok=True,
         found="yes" if there else "no",
-        advice=None if there else "optional: pip install 'vggt-sfm[heic]'",
+        advice=None if there else f"optional: pip install 'vggt-sfm[{extra}]'",
     )
 
 

@@ -132,7 +132,7 @@ def _in_view(camera: Camera, points: NDArray[np.float64]) -> int:
 
 def test_every_eighth_view_is_held_out() -> None:
     names = [f"{s:04d}.jpg" for s in range(11)]
-    assert held_out(names[::-1]) == ["0000.jpg", "0008.jpg"]
+    assert held_out(names[::-1], 0) == ["0000.jpg", "0008.jpg"]
     assert held_out(names, 4) == ["0004.jpg"]
 
 
@@ -166,8 +166,8 @@ def test_a_model_becomes_views_of_one_size_with_the_median_depth_at_1(
     synthetic: tuple[Cameras, dict[str, Path]],
 ) -> None:
     cameras, photographs = synthetic
-    scene = scene_of(cameras.model, photographs, 32)
-    assert [view.name for view in scene.test] == held_out(sorted(photographs))
+    scene = scene_of(cameras.model, photographs, 32, first=0)
+    assert [view.name for view in scene.test] == held_out(sorted(photographs), 0)
     assert len(scene.train) == 8
     depths = []
     for view in (*scene.train, *scene.test):
@@ -176,7 +176,7 @@ def test_a_model_becomes_views_of_one_size_with_the_median_depth_at_1(
         depths.append(view.points @ pose[2, :3] + pose[2, 3])
     assert np.median(np.concatenate(depths)) == pytest.approx(1, abs=ROUNDING)
     with pytest.raises(InputError, match="0 images: nothing to train on"):
-        scene_of(cameras.model, {"zz_not_registered.png": Path()}, 32)
+        scene_of(cameras.model, {"zz_not_registered.png": Path()}, 32, first=0)
 
 
 def test_the_command_keeps_rows_and_measures_none_twice(
@@ -243,4 +243,4 @@ def test_a_line_that_was_cut_off_is_measured_again(tmp_path: Path) -> None:
     Log(path, Settings()).add(row(ADJUSTED, a=24.0))
     path.write_text(path.read_text() + '{"scene": "s", "wa')
     assert Log(path, Settings()).find("s", ADJUSTED, 0) == row(ADJUSTED, a=24.0)
-    assert Log(path, Settings(first=4)).find("s", ADJUSTED, 0) is None
+    assert Log(path, Settings(first=0)).find("s", ADJUSTED, 0) is None

@@ -241,6 +241,8 @@ def test_first_line_says_where_results_go_and_the_last_what_to_do(
     outcome = reconstruct_cli(folder)
     lines = outcome.stderr.strip().splitlines()
     assert lines[0] == f"results go to {folder.parent / 'vggt-sfm-out'}"
-    assert "open it in COLMAP" in lines[-1]
-    assert str(folder.parent / "vggt-sfm-out" / "sparse" / "0") in lines[-1]
+    assert str(folder.parent / "vggt-sfm-out" / "report.html") in lines[-3]
+    assert str(folder.parent / "vggt-sfm-out" / "sparse" / "0") in lines[-2]
+    assert "COLMAP opens it" in lines[-2]
+    assert f"vggt-sfm view {folder.parent / 'vggt-sfm-out'}" in lines[-1]
     assert outcome.stdout == ""

@@ -9,6 +9,7 @@ import pycolmap
 from synthetic import SyntheticScene, synthetic_scene
 
 from vggt_sfm.ba.config import SeedConfig
+from vggt_sfm.ba.report import BundleReport
 from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.io.opened import OpenedModel, PhotoDepth
 from vggt_sfm.report.facts import ImageFacts, ModelFacts, RunFacts
@@ -43,6 +44,26 @@ def run_facts(**changes: Any) -> RunFacts:
         "config": {"ba": True},
     }
     return RunFacts(**{**plain, **changes})
+
+
+def bundle_report(**changes: Any) -> BundleReport:
+    """An adjustment that went well, but for the changes."""
+    plain: dict[str, Any] = {
+        "status": "refined",
+        "reason": "",
+        "images": (),
+        "rounds": (),
+        "trials": (),
+        "held_out_before_px": 1.0,
+        "held_out_after_px": 0.3,
+        "inlier_ratio_before": 0.9,
+        "inlier_ratio_after": 0.97,
+        "mean_reprojection_error_px": 0.4,
+        "focal_before_px": 500.0,
+        "focal_after_px": 510.0,
+        "seconds": 1.0,
+    }
+    return BundleReport(**{**plain, **changes})
 
 
 def image_facts(count: int, **changes: Any) -> list[ImageFacts]:

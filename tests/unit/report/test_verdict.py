@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reported import image_facts, model_facts, run_facts
+from reported import bundle_report, image_facts, model_facts, run_facts
 
 from vggt_sfm.report.facts import ModelFacts, RunFacts, Verdict
 from vggt_sfm.report.verdict import LINK_POINTS, judge
@@ -99,6 +99,24 @@ def test_error_limits_grow_with_the_photographs() -> None:
     after = model_facts(median_error_px=2.5)
     assert judge(run_facts(), images, chain(), after, 4000.0).level == "good"
     assert judge(run_facts(), images, chain(), after, 1000.0).level == "care"
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "words"),
+    [
+        ({"inlier_ratio_after": 0.9}, "good", "Ready"),
+        ({"inlier_ratio_after": 0.83}, "care", "only 83% of the observations fit"),
+        ({"inlier_ratio_after": 0.79}, "bad", "only 79% of the observations fit"),
+        ({"held_out_after_px": 1.0}, "good", "Ready"),
+        ({"held_out_after_px": 1.2}, "care", "no part in the adjustment miss by 1.20 px"),
+    ],
+)
+def test_observations_that_do_not_fit_are_held_against_it(
+    changes: dict[str, float], level: str, words: str
+) -> None:
+    found = verdict(run_facts(bundle=bundle_report(**changes)))
+    assert found.level == level
+    assert words in found.words
 
 
 def test_uncertain_and_thin_photographs_and_skipped_files_are_said() -> None:
