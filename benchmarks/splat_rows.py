@@ -43,7 +43,7 @@ class Settings:
     training: TrainConfig = field(default_factory=TrainConfig)
     renderer: str = "torch"
     """``gsplat`` where that is there."""
-    version: int = 2
+    version: int = 1
     """To be raised when code changes what a row means."""
 
     @property

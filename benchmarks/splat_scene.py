@@ -14,7 +14,6 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from scipy.spatial import KDTree
 
 from vggt_sfm._checks import Bool, Float32, Float64, UInt8
-from vggt_sfm.benchmarks.splat_depth import swept_depth
 from vggt_sfm.benchmarks.splat_render import Camera
 from vggt_sfm.errors import InputError
 from vggt_sfm.geometry.rigid import invert
@@ -22,8 +21,7 @@ from vggt_sfm.geometry.rigid import invert
 EVERY = 8  # every 8th view in sorted order is held out
 _FEWEST, _MOST = 4, 400  # sparse points of a view that its pixels are lifted by
 _NEIGHBOURS = 3  # as in 3DGS
-_MIDDLE = (2.0, 98.0)  # percentiles of sparse depths: some points are wrong
-_WIDER = (0.7, 2.0)  # how much nearer and farther than that pixels without points may be
+_MIDDLE = (2.0, 98.0)  # percentiles of a view's sparse depths that its pixels may have
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -166,12 +164,12 @@ def _view(
 
 
 def first_gaussians(scene: SplatScene, count: int, rng: np.random.Generator) -> FirstGaussians:
-    """Lift pixels of the training views to depths that their cameras agree on.
+    """Lift pixels of the training views to the depth of the model's own sparse points.
 
-    It is cameras that are compared, so every way starts with the same number, and its number of
-    points is of little weight: each view gives an equal share of its pixels, evenly spread and
-    jittered. Their depth is that at which the nearest views look alike (``swept_depth``); at most
-    400 sparse points of the view, interpolated, say where to look first and limit the range.
+    It is cameras that are compared, so every way starts with the same number, and from about as
+    many points. Each view gives an equal share of its pixels, evenly spread and jittered; their
+    inverse depth is interpolated between at most 400 of the sparse points that the view observes
+    (outside their hull it is that of the nearest).
 
     Args:
         scene: To train on.
@@ -185,21 +183,20 @@ def first_gaussians(scene: SplatScene, count: int, rng: np.random.Generator) -> 
     usable = [(view, xy, depth) for view, xy, depth in usable if len(depth) >= _FEWEST]
     if not usable:
         raise InputError("no view has enough sparse points in it")
-    low, high = np.percentile(np.concatenate([depth for _, _, depth in usable]), _MIDDLE)
-    limits = (low * _WIDER[0], high * _WIDER[1])
     shares = [len(part) for part in np.array_split(np.arange(count), len(usable))]
-    lifted, colors = [], []
+    lifted, colors, cells = [], [], []
     for (view, xy, depth), share in zip(usable, shares, strict=True):
         pixels = _spread(view, share, rng)
-        others = [(other.camera, other.image) for other in scene.train if other is not view]
-        prior = _interpolated(xy, depth, pixels)
-        found = swept_depth(view.camera, view.image, others, pixels, prior, limits)
+        found = _interpolated(xy, depth, pixels)
         lifted.append(_lift(view.camera, pixels, found))
+        cell = np.sqrt(view.camera.width * view.camera.height / share)
+        cells.append(found * cell / view.camera.intrinsics[0, 0])
         column, row = pixels.astype(int).T
         colors.append(view.image[row, column])
     xyz = np.concatenate(lifted)
     near = KDTree(xyz).query(xyz, _NEIGHBOURS + 1)[0][:, 1:]
-    size = np.sqrt((near**2).mean(axis=1))
+    # What is alone in space is mostly wrong: at the size of its distances it would veil a view.
+    size = np.minimum(np.sqrt((near**2).mean(axis=1)), np.concatenate(cells) / 2)
     return FirstGaussians(
         xyz=xyz, colors=np.concatenate(colors).astype(np.float64), size=np.maximum(size, 1e-4)
     )

@@ -122,6 +122,8 @@ def test_pixels_are_lifted_onto_the_plane_that_sparse_points_show() -> None:
     # exact inside the hull of what is seen, but for depths clipped to the middle percentiles
     assert np.median(np.abs(off)) < ROUNDING
     assert np.abs(off).max() < 0.5
+    deepest = (first.xyz @ camera.cam_from_world[2, :3] + camera.cam_from_world[2, 3]).max()
+    assert first.size.max() <= deepest * np.sqrt(48 * 32 / 300) / 48 / 2 + ROUNDING  # half a cell
 
 
 def _in_view(camera: Camera, points: NDArray[np.float64]) -> int:

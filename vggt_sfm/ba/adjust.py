@@ -15,6 +15,7 @@ from vggt_sfm.ba.bundle import Bundle, focal_lengths, measure, read_bundle, writ
 from vggt_sfm.ba.config import BundleConfig
 from vggt_sfm.ba.covariance import PoseSigma, pose_sigmas
 from vggt_sfm.ba.distortion import without_zero_distortion
+from vggt_sfm.ba.evidence import Verdict
 from vggt_sfm.ba.gauge import align
 from vggt_sfm.ba.report import BundleReport, ImageReport
 from vggt_sfm.ba.rounds import Rounds
@@ -217,18 +218,24 @@ def _reason_to_reject(
         return f"it fits only {after:.0%} of the observations"
     verdict = rounds.verdict
     if verdict is not None and verdict.gain < 0:
-        return (
-            f"tracks that were held out fit it no better than the prediction: median error "
-            f"{verdict.after_px:.2f} px instead of {verdict.before_px:.2f} px"
-        )
+        return _worse_for_held_out(verdict)
     change = _focal_change(seed, rounds.bundle, refined)
     better = verdict.before_px / max(verdict.after_px, 1e-9) if verdict is not None else 1.0
+    if verdict is not None and better < 1 / _FREE_FOCAL_CHANGE:
+        return _worse_for_held_out(verdict)
     if better < change / _FREE_FOCAL_CHANGE:
         return (
             f"its focal length is {change:.1f} times off the predicted one, and tracks that were "
             f"held out fit {better:.1f} times as well"
         )
     return ""
+
+
+def _worse_for_held_out(verdict: Verdict) -> str:
+    return (
+        f"tracks that were held out fit it no better than the prediction: median error "
+        f"{verdict.after_px:.2f} px instead of {verdict.before_px:.2f} px"
+    )
 
 
 def _focal_change(seed: Bundle, solved: Bundle, refined: Bool) -> float:

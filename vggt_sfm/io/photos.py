@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 
 from vggt_sfm._checks import UInt8
 from vggt_sfm.errors import InputError
-from vggt_sfm.io.images import opened, read_unblended, turned
+from vggt_sfm.io.images import opened, read_unblended
 from vggt_sfm.io.masks import read_mask
 from vggt_sfm.scene import Frame, Size
 
@@ -81,25 +81,6 @@ def read_photo(frame: Frame) -> UInt8:
             f"{frame.size.width} x {frame.size.height}"
         )
     return rgb
-
-
-def thumbnail(frame: Frame, long_side: int) -> Image.Image:
-    """Return a photograph as its camera sees it, at most ``long_side`` px long.
-
-    A large JPEG is decoded at a fraction of its size, which takes a fraction of the time.
-
-    Raises:
-        InputError: If it cannot be decoded.
-    """
-    with opened(frame.path) as image:
-        if image.format == "JPEG" and image.mode == "RGB":
-            image.draft("RGB", (long_side, long_side))
-            image.load()
-            small = turned(image, frame.exif_orientation)
-        else:
-            small = Image.fromarray(read_photo(frame))
-        small.thumbnail((long_side, long_side), Image.Resampling.BOX)
-        return small
 
 
 def copy_photo(frame: Frame, path: Path) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from vggt_sfm._checks import Float32
 from vggt_sfm.io.opened import OpenedModel
-from vggt_sfm.io.photos import thumbnail
+from vggt_sfm.io.thumbnails import depth_picture, thumbnail
 from vggt_sfm.report.charts import data_url
 from vggt_sfm.report.measures import Observations
 
@@ -54,23 +53,15 @@ def picture(opened: OpenedModel, seen: Observations, s: int, count: int) -> Pict
     depth = opened.depths.get(name)
     return Picture(
         photo=data_url(thumbnail(frame, long_side), "jpeg") if frame else "",
-        depth=_painted(depth.of_photo()[0], long_side // 2) if depth else "",
+        depth=_depth(depth.of_photo()[0], long_side // 2) if depth else "",
         overlay=_overlay(seen, s),
         width=size[0],
         height=size[1],
     )
 
 
-def _painted(depth: Float32, long_side: int) -> str:
-    """Paint depth from near, warm, to far, cold; what is not known is grey."""
-    known = depth > 0
-    if not known.any():
-        return ""
-    low, high = np.percentile(depth[known], [2, 98])
-    share = np.clip((high - depth) / max(high - low, 1e-9), 0, 1)
-    colors = cv2.applyColorMap(np.round(255 * share).astype(np.uint8), cv2.COLORMAP_TURBO)
-    colors[~known] = 128
-    image = Image.fromarray(np.ascontiguousarray(colors[..., ::-1]))
+def _depth(depth: Float32, long_side: int) -> str:
+    image = Image.fromarray(depth_picture(depth))
     image.thumbnail((long_side, long_side))
     return data_url(image, "jpeg")
 

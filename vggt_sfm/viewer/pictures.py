@@ -9,12 +9,9 @@ from vggt_sfm._checks import Float32, UInt8
 from vggt_sfm._log import get_logger
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.opened import OpenedModel
-from vggt_sfm.io.photos import read_photo
+from vggt_sfm.io.thumbnails import depth_picture, thumbnail
 
 _logger = get_logger(__name__)
-
-_UNKNOWN_RGB = (40, 40, 40)
-_SHOWN_PERCENTILES = (2, 98)
 
 
 def shrunk(picture: UInt8, long_side: int) -> UInt8:
@@ -33,25 +30,10 @@ def small_photo(opened: OpenedModel, name: str, long_side: int) -> UInt8 | None:
     if frame is None:
         return None
     try:
-        return shrunk(read_photo(frame), long_side)
+        return np.asarray(thumbnail(frame, long_side))
     except (InputError, OSError) as error:
         _logger.warning("%s is shown without its photograph: %s", name, error)
         return None
-
-
-def depth_picture(depth: Float32) -> UInt8:
-    """Paint an (H, W) depth map: near is yellow, far is blue, unknown is dark grey.
-
-    Colours follow the inverse of depth between its percentiles 2 and 98.
-    """
-    known = np.isfinite(depth) & (depth > 0)
-    if not known.any():
-        return np.full((*depth.shape, 3), _UNKNOWN_RGB, np.uint8)
-    nearness = 1 / np.where(known, depth, 1)
-    low, high = np.percentile(nearness[known], _SHOWN_PERCENTILES)
-    level = np.clip((nearness - low) / max(high - low, 1e-12), 0, 1)
-    bgr = cv2.applyColorMap(np.rint(255 * level).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
-    return np.where(known[..., None], bgr[..., ::-1], np.array(_UNKNOWN_RGB)).astype(np.uint8)
 
 
 def overlay(photo: UInt8 | None, depth: Float32 | None, mix: float, long_side: int) -> UInt8 | None:

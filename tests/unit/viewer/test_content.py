@@ -11,9 +11,10 @@ import pytest
 from viewed import incomplete, opened_room
 
 from vggt_sfm.io.opened import OpenedModel
+from vggt_sfm.io.thumbnails import depth_picture
 from vggt_sfm.viewer.cameras import up_direction
 from vggt_sfm.viewer.content import Content, content
-from vggt_sfm.viewer.pictures import depth_picture, overlay
+from vggt_sfm.viewer.pictures import overlay
 from vggt_sfm.viewer.points import chosen, lift, ranks, shares, usable_pixels
 from vggt_sfm.viewer.texts import camera_facts, facts_table, overview, shown_of
 
