@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vggt_sfm._log import Progress, SilentProgress, get_logger
+from vggt_sfm.ba.report import BundleReport
 from vggt_sfm.ba.seed import drop_points_behind_cameras
 from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
 from vggt_sfm.export.words import check_capable
 from vggt_sfm.inference import Predictor, open_predictor
 from vggt_sfm.io.colmap_database import check_replaceable
+from vggt_sfm.io.images import ImageFile
 from vggt_sfm.io.masks import find_masks
 from vggt_sfm.io.opened import OpenedModel
 from vggt_sfm.io.sources import VIDEO_SUFFIXES
@@ -52,7 +55,11 @@ from vggt_sfm.pipelines.stages import (
 from vggt_sfm.placing.place import check_place, place
 from vggt_sfm.placing.report import PlacementReport
 from vggt_sfm.report.facts import Verdict
+from vggt_sfm.report.page import remove_page
 from vggt_sfm.scene import Scene
+
+if TYPE_CHECKING:
+    import pycolmap
 
 _logger = get_logger(__name__)
 
@@ -102,6 +109,7 @@ def reconstruct(
     write_report(
         output, run_report(run, config, ok=False, status="unfinished", line="running, or killed")
     )
+    remove_page(output)  # it is of an earlier run
     try:
         result = _run_stages(run, sources, output, config, predictor)
     except LastStageDone as signal:
@@ -161,22 +169,10 @@ def _run_stages(
     predictor: Predictor | None,
 ) -> _Result:
     files = gather(sources, output, config.ingest, run.progress)
-    masks = find_masks(config.ingest.masks, files) if config.ingest.masks else {}
-    database = Artifact(database_key(config.track.database), config.track.database)
     predictor = predictor or open_predictor(config.predict, run.progress)
     if predictor.advice:
         _logger.info("%s", predictor.advice)
-    preprocessing = model_preprocessing(config.predict)
-    scene = run(
-        INGEST,
-        without_choice(config.ingest),
-        files=Artifact(content_key(files), files),
-        masks=Artifact(mask_key(masks), masks),
-        preprocessing=Artifact(fingerprint(preprocessing), preprocessing),
-    )
-    for entry in scene.value.skipped:
-        _logger.warning("left out %s: %s", entry.name, entry.reason)
-    check_place(config.place, scene.value.frames)
+    scene = _ingested(run, files, config)
     network = network_report(predictor)
     predictions = run(
         PREDICT,
@@ -189,30 +185,22 @@ def _run_stages(
         replace(config.track, database=None),  # its content is an input, wherever it lies
         scene=scene,
         predictions=predictions,
-        database=database,
+        database=Artifact(database_key(config.track.database), config.track.database),
     )
     seed = run(SEED, config.seed, scene=scene, predictions=predictions, tracks=tracks)
     predicted = drop_points_behind_cameras(seed.value)
-    model, bundle, reason = predicted, None, None
-    write_model(output, model)  # on disk before the adjustment may fail
-    if len(scene.value.frames) == 1:
-        reason = "a single image cannot be adjusted"
-    elif not config.ba:
-        reason = "bundle adjustment is off"
-    else:
-        adjusted = run(ADJUST, config.adjust, seed=seed).value
-        bundle = adjusted.report
-        if bundle.status == "refined":
-            model = adjusted.model
-        else:
-            reason = f"adjustment {bundle.status}: {bundle.reason}"
-    opened = opened_result(
-        model,
-        scene=scene.value,
-        predictions=predictions.value,
-        before=predicted if reason is None else None,
+    write_model(output, predicted)  # on disk before the adjustment may fail
+    model, bundle, reason = _adjusted(run, predicted, seed, config)
+    opened, placement = _placed(
+        opened_result(
+            model,
+            scene=scene.value,
+            predictions=predictions.value,
+            before=predicted if reason is None else None,
+        ),
+        scene.value,
+        config,
     )
-    opened, placement = _placed(opened, scene.value, config)
     run(
         EXPORT,
         None,
@@ -236,6 +224,40 @@ def _run_stages(
     )
     focals = predicted_focals(scene.value, predictions.value)
     return _Result(report=report, opened=opened, predicted_focal_px=focals)
+
+
+def _ingested(run: Run, files: list[ImageFile], config: ReconstructConfig) -> Artifact[Scene]:
+    masks = find_masks(config.ingest.masks, files) if config.ingest.masks else {}
+    preprocessing = model_preprocessing(config.predict)
+    scene = run(
+        INGEST,
+        without_choice(config.ingest),
+        files=Artifact(content_key(files), files),
+        masks=Artifact(mask_key(masks), masks),
+        preprocessing=Artifact(fingerprint(preprocessing), preprocessing),
+    )
+    for entry in scene.value.skipped:
+        _logger.warning("left out %s: %s", entry.name, entry.reason)
+    check_place(config.place, scene.value.frames)
+    return scene
+
+
+def _adjusted(
+    run: Run,
+    predicted: pycolmap.Reconstruction,
+    seed: Artifact[pycolmap.Reconstruction],
+    config: ReconstructConfig,
+) -> tuple[pycolmap.Reconstruction, BundleReport | None, str | None]:
+    """Return the model to write, the report of its adjustment, and why it was not adjusted."""
+    if predicted.num_images() == 1:
+        return predicted, None, "a single image cannot be adjusted"
+    if not config.ba:
+        return predicted, None, "bundle adjustment is off"
+    adjusted = run(ADJUST, config.adjust, seed=seed).value
+    bundle = adjusted.report
+    if bundle.status == "refined":
+        return adjusted.model, bundle, None
+    return predicted, bundle, f"adjustment {bundle.status}: {bundle.reason}"
 
 
 def _placed(

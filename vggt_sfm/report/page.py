@@ -72,6 +72,12 @@ def write_page(folder: Path, report: Report, html: str) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
+def remove_page(folder: Path) -> None:
+    """Remove what ``write_page`` wrote, if it is there."""
+    for name in (DATA_FILE, REPORT_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
 def _render(
     report: Report, pictures: Mapping[int, Picture], scene: str | None, why_no_scene: str
 ) -> str:
