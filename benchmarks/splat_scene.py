@@ -20,7 +20,6 @@ from vggt_sfm.geometry.rigid import invert
 
 EVERY = 8  # every 8th view in sorted order is held out
 _FEWEST, _MOST = 4, 400  # sparse points of a view that its pixels are lifted by
-_FEWEST_IMAGES = 3  # that see a sparse point
 _NEIGHBOURS = 3  # as in 3DGS
 _MIDDLE = (2.0, 98.0)  # percentiles of a view's sparse depths that its pixels may have
 
@@ -33,7 +32,7 @@ class View:
     camera: Camera  # scene units: the median depth of the sparse points is 1
     image: Float32  # (H, W, 3) RGB, 0 to 1
     valid: Bool  # (H, W) whether the photograph covers the pixel
-    points: Float64  # (P, 3) sparse points that it and two others observe, scene units
+    points: Float64  # (P, 3) sparse points that it observes, scene units
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -105,12 +104,9 @@ def scene_of(
 
 
 def _observed(model: pycolmap.Reconstruction, image: pycolmap.Image) -> Float64:
-    """Return the (P, 3) sparse points that an image observes and at least two others do."""
-    # What two see, no third one checks: a match along the epipolar line puts a veil before a view.
-    # pycolmap's models have few of those points, ours a quarter.
-    seen = [model.points3D[p.point3D_id] for p in image.points2D if p.has_point3D()]
-    sure = [point.xyz for point in seen if point.track.length() >= _FEWEST_IMAGES]
-    return np.array(sure, np.float64).reshape(-1, 3)
+    """Return the (P, 3) sparse points that an image observes."""
+    ids = [point.point3D_id for point in image.points2D if point.has_point3D()]
+    return np.array([model.points3D[i].xyz for i in ids], np.float64).reshape(-1, 3)
 
 
 def undistorted(

@@ -61,7 +61,7 @@ def picture(rows: Sequence[Row], scene: str, folder: Path) -> Image.Image | None
         folder: With the drawn views of the scene.
 
     Returns:
-        None if no view was registered by every way.
+        None if no view was registered by every way, or its pictures are gone.
     """
     views = common_views(rows, scene)
     found = {row.way: row for row in rows if row.scene == scene and row.seed == 0}
@@ -71,6 +71,8 @@ def picture(rows: Sequence[Row], scene: str, folder: Path) -> Image.Image | None
     files = {"photograph": picture_file(folder, ADJUSTED, 0, view, PHOTOGRAPHED)}
     for way in _SHOWN:
         files[f"{way}, {found[way].test[view]:.1f} dB"] = picture_file(folder, way, 0, view, DRAWN)
+    if not all(path.exists() for path in files.values()):
+        return None
     parts = []
     for path in files.values():
         with Image.open(path) as file:

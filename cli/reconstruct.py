@@ -77,7 +77,8 @@ def command(
         given[name] = threads if given[name] is None else given[name]
     config = build_config(ReconstructConfig, config_file, given)
     # Imported here, so that --help and wrong options are answered at once.
-    from vggt_sfm.pipelines.reconstruct import default_output, reconstruct
+    from vggt_sfm.pipelines.gather import default_output
+    from vggt_sfm.pipelines.reconstruct import reconstruct
 
     progress = open_console(level)
     settle_native_libraries(level)

@@ -36,6 +36,14 @@ class Sources:
     """Absolute, in natural order."""
 
 
+def default_output(images: str | Path | Sequence[str | Path]) -> Path:
+    """Return where results go if nobody says: beside a folder or a video, else in this folder."""
+    listed = [images] if isinstance(images, str | Path) else images
+    first = Path(listed[0])
+    beside = len(listed) == 1 and (first.is_dir() or first.suffix.lower() in VIDEO_SUFFIXES)
+    return (first.absolute().parent if beside else Path.cwd()) / "vggt-sfm-out"
+
+
 def find_sources(images: Source | Sequence[Source], exclude: Sequence[Path]) -> Sources:
     """Find the photographs and videos of a run.
 

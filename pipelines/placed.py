@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vggt_sfm._checks import Float64
+from vggt_sfm._log import get_logger
+from vggt_sfm.errors import InputError
 from vggt_sfm.io.opened import OpenedModel, PhotoDepth, observed_depths
+from vggt_sfm.placing.config import PlaceConfig
 from vggt_sfm.placing.ends import Depth, DepthAt
-from vggt_sfm.placing.place import apply
+from vggt_sfm.placing.place import apply, place
 from vggt_sfm.placing.report import PlacementReport
+from vggt_sfm.scene import Frame
 
 if TYPE_CHECKING:
     import pycolmap
 
 METRES = "m"
+_logger = get_logger(__name__)
 _ROBUST_SIGMA = 1.4826  # of normal noise, over the median of its size
 _UNCHECKED_SIGMA = 0.2  # relative, of depth that too few points can be compared with
 _LEAST_POINTS = 20
+
+
+def in_metres(
+    opened: OpenedModel, frames: Sequence[Frame], config: PlaceConfig
+) -> tuple[OpenedModel, PlacementReport]:
+    """Give a result metres where something tells them.
+
+    What was asked for and cannot be done is said in a warning and in the report; it loses nothing.
+    """
+    try:
+        new_from_old, placement = place(opened.model, frames, config, depth_at(opened))
+    except InputError as error:
+        _logger.warning("the model keeps its own units: %s", error)
+        return opened, PlacementReport(source="none", reason=str(error))
+    if new_from_old is None:
+        return opened, placement
+    return placed(opened, new_from_old, placement), placement
 
 
 def placed(

@@ -19,15 +19,14 @@ from vggt_sfm.io.colmap_database import check_replaceable
 from vggt_sfm.io.images import ImageFile
 from vggt_sfm.io.masks import find_masks
 from vggt_sfm.io.opened import OpenedModel
-from vggt_sfm.io.sources import VIDEO_SUFFIXES
 from vggt_sfm.models.choice import PredictConfig, model_preprocessing
 from vggt_sfm.models.store import with_environment
 from vggt_sfm.pipelines.config import ReconstructConfig
 from vggt_sfm.pipelines.exporting import export_opened
-from vggt_sfm.pipelines.gather import Sources, find_sources, gather, without_choice
+from vggt_sfm.pipelines.gather import Sources, default_output, find_sources, gather, without_choice
 from vggt_sfm.pipelines.keys import content_key, database_key, mask_key
 from vggt_sfm.pipelines.opened import WORK, opened_result
-from vggt_sfm.pipelines.placed import depth_at, placed
+from vggt_sfm.pipelines.placed import in_metres
 from vggt_sfm.pipelines.report import (
     NetworkReport,
     RunReport,
@@ -52,8 +51,7 @@ from vggt_sfm.pipelines.stages import (
     TRACK,
     write_model,
 )
-from vggt_sfm.placing.place import check_place, place
-from vggt_sfm.placing.report import PlacementReport
+from vggt_sfm.placing.place import check_place
 from vggt_sfm.report.facts import Verdict
 from vggt_sfm.report.page import remove_page
 from vggt_sfm.scene import Scene
@@ -153,14 +151,6 @@ def _write_reports(output: Path, result: _Result, progress: Progress) -> Verdict
     )
 
 
-def default_output(images: str | Path | Sequence[str | Path]) -> Path:
-    """Return where results go if nobody says: beside a folder or a video, else in this folder."""
-    listed = [images] if isinstance(images, str | Path) else images
-    first = Path(listed[0])
-    beside = len(listed) == 1 and (first.is_dir() or first.suffix.lower() in VIDEO_SUFFIXES)
-    return (first.absolute().parent if beside else Path.cwd()) / "vggt-sfm-out"
-
-
 def _run_stages(
     run: Run,
     sources: Sources,
@@ -191,16 +181,13 @@ def _run_stages(
     predicted = drop_points_behind_cameras(seed.value)
     write_model(output, predicted)  # on disk before the adjustment may fail
     model, bundle, reason = _adjusted(run, predicted, seed, config)
-    opened, placement = _placed(
-        opened_result(
-            model,
-            scene=scene.value,
-            predictions=predictions.value,
-            before=predicted if reason is None else None,
-        ),
-        scene.value,
-        config,
+    opened = opened_result(
+        model,
+        scene=scene.value,
+        predictions=predictions.value,
+        before=predicted if reason is None else None,
     )
+    opened, placement = in_metres(opened, scene.value.frames, config.place)
     run(
         EXPORT,
         None,
@@ -258,20 +245,6 @@ def _adjusted(
     if bundle.status == "refined":
         return adjusted.model, bundle, None
     return predicted, bundle, f"adjustment {bundle.status}: {bundle.reason}"
-
-
-def _placed(
-    opened: OpenedModel, scene: Scene, config: ReconstructConfig
-) -> tuple[OpenedModel, PlacementReport]:
-    """Give the result metres; what was asked for in vain is said, and loses nothing."""
-    try:
-        new_from_old, placement = place(opened.model, scene.frames, config.place, depth_at(opened))
-    except InputError as error:
-        _logger.warning("the model keeps its own units: %s", error)
-        return opened, PlacementReport(source="none", reason=str(error))
-    if new_from_old is None:
-        return opened, placement
-    return placed(opened, new_from_old, placement), placement
 
 
 def _network_key(network: NetworkReport) -> str:

@@ -16,8 +16,8 @@ from vggt_sfm._log import SilentProgress
 from vggt_sfm.errors import CapabilityError, InputError, ReconstructionError
 from vggt_sfm.io import video as video_module
 from vggt_sfm.pipelines.config import IngestConfig, ReconstructConfig
-from vggt_sfm.pipelines.gather import find_sources, gather, without_choice
-from vggt_sfm.pipelines.reconstruct import default_output, reconstruct
+from vggt_sfm.pipelines.gather import default_output, find_sources, gather, without_choice
+from vggt_sfm.pipelines.reconstruct import reconstruct
 from vggt_sfm.pipelines.stages import INGEST
 
 

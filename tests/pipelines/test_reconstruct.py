@@ -18,7 +18,8 @@ from vggt_sfm.io.colmap import read_sparse
 from vggt_sfm.pipelines import reconstruct as module
 from vggt_sfm.pipelines import stages
 from vggt_sfm.pipelines.config import IngestConfig, ReconstructConfig
-from vggt_sfm.pipelines.reconstruct import default_output, reconstruct
+from vggt_sfm.pipelines.gather import default_output
+from vggt_sfm.pipelines.reconstruct import reconstruct
 from vggt_sfm.pipelines.result import ReconstructResult
 from vggt_sfm.tracking.config import TrackConfig
 
