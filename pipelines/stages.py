@@ -103,7 +103,8 @@ def run_ingest(
                 if twin == frame.name:
                     frames.append(frame)
                 else:
-                    skipped.append(SkippedFile(name=file.name, reason=f"same file as {twin}"))
+                    reason = f"same file as {twin}"
+                    skipped.append(SkippedFile(name=file.name, reason=reason, twin=True))
             task.advance()
     if not frames:
         raise InputError(f"none of {len(files)} image files can be read; {skipped[0].reason}")

@@ -109,10 +109,12 @@ class PixelMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkippedFile:
-    """A file that looked like an image and could not be used."""
+    """A file that looked like an image and was not used."""
 
     name: str
     reason: str
+    twin: bool = False
+    """Whether another file with the same bytes is used; otherwise it cannot be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,6 +132,8 @@ def test_program_serves_until_it_is_interrupted(folder: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # What runs in the background of a shell, and its children, do not hear Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     url = json.loads(process.stdout.readline())["url"]
@@ -139,7 +141,7 @@ def test_program_serves_until_it_is_interrupted(folder: Path) -> None:
         assert answer.status == 200
         assert b"viser" in answer.read().lower()
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stdout == ""
     assert stderr.splitlines()[-1] == "stopped"

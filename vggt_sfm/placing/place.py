@@ -38,7 +38,7 @@ def check_place(config: PlaceConfig, frames: Sequence[Frame]) -> None:
     Raises:
         InputError: If the file of positions, or a distance, is not of these photographs.
     """
-    names = {frame.name for frame in frames}
+    names = [frame.name for frame in frames]
     for word in [end for each in config.distances for end in (each.start, each.end)]:
         name = word if word in names else pixel_of(word)[0]
         if name not in names:

@@ -196,13 +196,14 @@ def _accuracy(
 
 
 def _files(run: RunFacts) -> Iterator[Finding]:
-    if run.skipped:
-        names = ", ".join(entry.name for entry in run.skipped[:3])
-        more = ", …" if len(run.skipped) > 3 else ""
+    unusable = [entry.name for entry in run.skipped if not entry.twin]
+    if unusable:
+        names = ", ".join(unusable[:3]) + (", …" if len(unusable) > 3 else "")
+        files = "file" if len(unusable) == 1 else "files"
         yield Finding(
             level="care",
-            words=f"{len(run.skipped)} files left out ({names}{more})",
-            rule="files that cannot be read, and second copies, are left out",
+            words=f"{len(unusable)} {files} could not be used ({names})",
+            rule="files that cannot be read to their end are left out",
         )
 
 

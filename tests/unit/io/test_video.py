@@ -141,7 +141,7 @@ def test_every_nth_is_exact_and_says_how_many_there_were(
 ) -> None:
     path = _video(tmp_path / "v.mp4", videos.pan(30, 3, blurred=range(0, 30, 7)))
     assert _numbers(_take(path, every=7)) == [0, 7, 14, 21, 28]
-    assert caplog.text == ""
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(_take(path, every=3, max_frames=5)["frames"]) == 5
     assert "--every 3 takes 10 frames; thinned to --max-frames 5" in caplog.text
 

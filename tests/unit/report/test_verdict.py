@@ -123,12 +123,13 @@ def test_uncertain_and_thin_photographs_and_skipped_files_are_said() -> None:
     images = image_facts(COUNT)
     images[4] = replace(images[4], rotation_sigma_deg=0.5)
     images[6] = replace(images[6], observations=20)
-    run = run_facts(skipped=(SkippedFile(name="bad.jpg", reason="broken"),))
+    copy = SkippedFile(name="copy.jpg", reason="same file as 000.jpg", twin=True)
+    run = run_facts(skipped=(SkippedFile(name="bad.jpg", reason="broken"), copy))
     found = verdict(run, images)
     words = [finding.words for finding in found.findings]
     assert "photograph 5 (004.jpg) uncertain" in words
     assert "photograph 7 (006.jpg) held by few points" in words
-    assert "1 files left out (bad.jpg)" in words
+    assert "1 file could not be used (bad.jpg)" in words
 
 
 def test_a_prediction_that_was_not_adjusted_needs_care() -> None:
