@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from splatted import camera_at, some_gaussians, turned_pose
 
-from vggt_sfm.benchmarks import splat_render
-from vggt_sfm.benchmarks.splat_render import DILATION_PX2, Camera, Gaussians, render
-from vggt_sfm.benchmarks.splat_scene import undistorted
+from vggt_sfm.benchmarks.splats import render as splat_render
+from vggt_sfm.benchmarks.splats.render import DILATION_PX2, Camera, Gaussians, render
+from vggt_sfm.benchmarks.splats.scene import undistorted
 
 
 def slow_picture(

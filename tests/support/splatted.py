@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from vggt_sfm.benchmarks.splat_render import Camera, Gaussians
+from vggt_sfm.benchmarks.splats.render import Camera, Gaussians
 
 
 def camera_at(pose: NDArray[np.float64], width: int = 20, height: int = 13) -> Camera:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vggt_sfm._checks import Float64
-from vggt_sfm.benchmarks.splat_blend import TILE, Lists, blend
+from vggt_sfm.benchmarks.splats.blend import TILE, Lists, blend
 
 DILATION_PX2 = 0.3  # added to both variances: no Gaussian falls between pixel centres
 _NEAR = 0.05  # of the scene unit; nearer Gaussians are not drawn

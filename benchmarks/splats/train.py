@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from vggt_sfm._checks import Float32
-from vggt_sfm.benchmarks.splat_render import (
+from vggt_sfm.benchmarks.splats.render import (
     Camera,
     Gaussians,
     has_gsplat,
     render,
     render_with_gsplat,
 )
-from vggt_sfm.benchmarks.splat_scene import FirstGaussians, SplatScene, View, first_gaussians
+from vggt_sfm.benchmarks.splats.scene import FirstGaussians, SplatScene, View, first_gaussians
 
 _FINAL_RATE = 0.03  # of the learning rates at the end, exponentially
 _FIRST_OPACITY = 0.5

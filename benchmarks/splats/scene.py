@@ -14,7 +14,7 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from scipy.spatial import KDTree
 
 from vggt_sfm._checks import Bool, Float32, Float64, UInt8
-from vggt_sfm.benchmarks.splat_render import Camera
+from vggt_sfm.benchmarks.splats.render import Camera
 from vggt_sfm.errors import InputError
 from vggt_sfm.geometry.rigid import invert
 

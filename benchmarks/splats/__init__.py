@@ -1,0 +1,1 @@
+"""What novel views cameras give: Gaussians fitted to photographs, others held out."""
