@@ -15,6 +15,8 @@ from vggt_sfm.io.colmap import poses_by_name
 from vggt_sfm.metrics.pose import auc_exact, relative_pose_errors
 from vggt_sfm.pipelines.config import ReconstructConfig
 from vggt_sfm.pipelines.reconstruct import reconstruct
+from vggt_sfm.pipelines.stages import SPARSE
+from vggt_sfm.report.page import REPORT_FILE
 from vggt_sfm.training.courtyard import RenderedScene, photograph_courtyard
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class DemoResult:
 
     rows: tuple[DemoRow, ...]
     sparse: Path
+    report: Path
     status: str
 
     def table(self) -> str:
@@ -52,7 +55,8 @@ class DemoResult:
             f"  {r.focal_error:>9.2f} %  {r.seconds:>7.1f}"
             for r in self.rows
         ]
-        return "\n".join([head, *lines, self.status, f"model: {self.sparse}"])
+        where = [f"model: {self.sparse}", f"report: {self.report}"]
+        return "\n".join([head, *lines, self.status, *where])
 
 
 def run_demo(output: Path, progress: Progress) -> DemoResult:
@@ -73,12 +77,18 @@ def run_demo(output: Path, progress: Progress) -> DemoResult:
     spent = 0.0
     for label, ba in (("feed-forward", False), ("adjusted", True)):
         began = time.perf_counter()
-        result = reconstruct(images, output / "model", ReconstructConfig(ba=ba), progress=progress)
+        result = reconstruct(
+            images, output / "model", ReconstructConfig(ba=ba, report=ba), progress=progress
+        )
         # the second run takes all but the adjustment from the cache
         spent += time.perf_counter() - began
         rows.append(_compare(label, result.reconstruction(), scene, spent))
-    sparse = output / "model" / "sparse" / "0"
-    return DemoResult(rows=tuple(rows), sparse=sparse, status=result.report.line)
+    return DemoResult(
+        rows=tuple(rows),
+        sparse=output / "model" / SPARSE,
+        report=output / "model" / REPORT_FILE,
+        status=result.verdict.words if result.verdict else result.report.line,
+    )
 
 
 def _compare(

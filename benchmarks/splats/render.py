@@ -39,11 +39,6 @@ class Gaussians:
         """The fields by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def covariances(self) -> Tensor:
-        """(N, 3, 3) R S Sᵀ Rᵀ in the world."""
-        axes = rotations(self.quats_wxyz) * self.log_scales.exp()[:, None]
-        return axes @ axes.mT
-
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Camera:

@@ -36,7 +36,7 @@ def undisturbed(room: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def test_killed_run_goes_on(
     room: Path, tmp_path: Path, undisturbed: dict[str, bytes], task: str
 ) -> None:
-    arguments = ["reconstruct", str(room), "-o", str(tmp_path)]
+    arguments = ["reconstruct", str(room), "-o", str(tmp_path), "--no-report"]
     killed = subprocess.run(
         [sys.executable, SUPPORT / "killed_run.py", task, "--", *arguments],
         env={**os.environ, "PYTHONPATH": str(SUPPORT)},

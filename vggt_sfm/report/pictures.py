@@ -47,8 +47,8 @@ def picture(opened: OpenedModel, seen: Observations, s: int, count: int) -> Pict
     name = seen.names[s]
     frame = opened.frames.get(name)
     long_side = _LONG_SIDE_PX if count <= _MANY else _LONG_SIDE_OF_MANY_PX
-    cameras = {image.name: image.camera_id for image in opened.images()}
-    camera = opened.model.cameras[cameras[name]] if name in cameras else None
+    image = opened.model.find_image_with_name(name)
+    camera = opened.model.cameras[image.camera_id] if image is not None else None
     size = (camera.width, camera.height) if camera else frame.size if frame else (4, 3)
     depth = opened.depths.get(name)
     return Picture(
