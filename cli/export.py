@@ -40,6 +40,11 @@ _logger = get_logger(__name__)
     help="Folder of the photographs, if they are not where the run found them, or in images beside "
     "the model.",
 )
+@click.option(
+    "--masks",
+    type=click.Path(path_type=Path),
+    help="Folder of masks of the photographs, named as in COLMAP; a run knows its own.",
+)
 @config_options(ExportConfig, {})
 @common_options
 def command(
@@ -47,6 +52,7 @@ def command(
     words: tuple[ExportWord, ...],
     output: Path | None,
     images: Path | None,
+    masks: Path | None,
     as_json: bool,
     level: int,
     **given: object,
@@ -61,7 +67,7 @@ def command(
 
     progress = open_console(level)
     settle_native_libraries(level)
-    made = export(folder, words, output, config, images=images, progress=progress)
+    made = export(folder, words, output, config, images=images, masks=masks, progress=progress)
     for each in made:
         if each.then:
             _logger.info("next: %s", each.then)

@@ -124,6 +124,7 @@ def export(
     config: ExportConfig | None = None,
     *,
     images: str | Path | None = None,
+    masks: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[Exported]:
     """Export the result of a run, or any COLMAP model.
@@ -138,6 +139,7 @@ def export(
             folder of another model.
         config: Options.
         images: Where the photographs are, if not where the run found them, or in ``images``.
+        masks: Where masks of the photographs are, named as in COLMAP; a run knows its own.
         progress: Where to report long work.
 
     Returns:
@@ -150,7 +152,11 @@ def export(
     """
     check_capable(words)
     folder = Path(folder).absolute()
-    opened = open_model(folder, None if images is None else Path(images))
+    opened = open_model(
+        folder,
+        None if images is None else Path(images),
+        None if masks is None else Path(masks),
+    )
     if output is None:
         output = folder if is_run(folder) else folder / EXPORT_FOLDER
     return export_opened(opened, words, Path(output).absolute(), config, progress=progress)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from vggt_sfm._log import get_logger
 from vggt_sfm.ba.seed import drop_points_behind_cameras, seed_reconstruction
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.colmap import find_sparse, read_sparse
-from vggt_sfm.io.masks import read_mask
+from vggt_sfm.io.images import ImageFile
+from vggt_sfm.io.masks import find_masks, read_mask, with_mask
 from vggt_sfm.io.opened import OpenedModel, PhotoDepth, scaled_to_points, without_masked
 from vggt_sfm.io.photos import find_photos
 from vggt_sfm.io.plain import from_plain
@@ -19,13 +22,14 @@ from vggt_sfm.pipelines.report import RUN_FILE, RunReport
 from vggt_sfm.pipelines.stage import Stage, Workspace
 from vggt_sfm.pipelines.stages import INGEST, PREDICT, TRACK
 from vggt_sfm.placing.place import apply, sim3d
-from vggt_sfm.scene import Predictions, Scene
+from vggt_sfm.scene import Frame, Predictions, Scene
 
 if TYPE_CHECKING:
     import pycolmap
 
 T = TypeVar("T")
 WORK = "work"
+_logger = get_logger(__name__)
 _USUAL_PHOTO_FOLDERS = ("images", "../images", "../../images")
 
 
@@ -54,28 +58,36 @@ def stage_result(folder: Path, report: RunReport, stage: Stage[T]) -> T | None:
     return None if key is None else Workspace(folder / WORK).load(stage, key)
 
 
-def open_model(folder: Path, images: Path | None = None) -> OpenedModel:
+def open_model(folder: Path, images: Path | None = None, masks: Path | None = None) -> OpenedModel:
     """Open the output folder of a run, or a folder with a COLMAP model of whatever origin.
 
     Args:
         folder: The output folder; a model folder; or one that holds ``sparse/0`` or ``sparse``.
         images: Where the photographs are, if not where the run found them, or in ``images``.
+        masks: Where masks of the photographs are, named as in COLMAP; a run knows its own.
 
     Raises:
-        InputError: If there is no readable model.
+        InputError: If there is no readable model, or one of the folders is missing.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    if is_run(folder):
-        return _open_run(folder, read_run(folder), images)
-    sparse = find_sparse(folder)
-    model = read_sparse(sparse)
-    if images is None:
-        usual = (sparse / name for name in _USUAL_PHOTO_FOLDERS)
-        images = next((path.resolve() for path in usual if path.is_dir()), None)
-    elif not images.is_dir():
+    if images is not None and not images.is_dir():
         raise InputError(f"--images {images}: no such folder")
-    return OpenedModel(model=model, frames=find_photos(model, images) if images else {})
+    if is_run(folder):
+        opened = _open_run(folder, read_run(folder), images)
+    else:
+        sparse = find_sparse(folder)
+        model = read_sparse(sparse)
+        usual = (sparse / name for name in _USUAL_PHOTO_FOLDERS)
+        where = images or next((path.resolve() for path in usual if path.is_dir()), None)
+        opened = OpenedModel(model=model, frames=find_photos(model, where) if where else {})
+    return opened if masks is None else replace(opened, frames=_masked(opened.frames, masks))
+
+
+def _masked(frames: Mapping[str, Frame], masks: Path) -> dict[str, Frame]:
+    files = [ImageFile(name=name, path=Path(frame.path)) for name, frame in frames.items()]
+    found = find_masks(masks, files) if files else {}
+    return {n: with_mask(f, found[n]) if n in found else f for n, f in frames.items()}
 
 
 def _open_run(folder: Path, report: RunReport, images: Path | None) -> OpenedModel:
@@ -89,20 +101,25 @@ def _open_run(folder: Path, report: RunReport, images: Path | None) -> OpenedMod
     if report.status == "adjusted" and scene and predictions and tracks:
         seed = seed_reconstruction(scene, predictions, tracks, report.config.seed)
         before = drop_points_behind_cameras(seed)
-    if images is not None and not images.is_dir():
-        raise InputError(f"--images {images}: no such folder")
     if scene is not None and images is not None:
-        moved = (replace(f, path=str((images / f.name).absolute())) for f in scene.frames)
-        scene = replace(scene, frames=tuple(moved))
+        scene = replace(scene, frames=tuple(_moved(frame, images) for frame in scene.frames))
     placement, scale = report.placement, 1.0
     applied = placement.new_from_old if placement is not None and placement.applied else None
     if applied is not None:
         scale = applied.scale
         before = apply(before, sim3d(applied)) if before is not None else None
     opened = opened_result(model, scene=scene, predictions=predictions, before=before, scale=scale)
+    if scene is None and images is not None:  # the work folder was removed
+        opened = replace(opened, frames=find_photos(model, images))
     if applied is None or placement is None:
         return opened
     return replace(opened, unit=METRES, georeferenced=placement.georeferenced)
+
+
+def _moved(frame: Frame, images: Path) -> Frame:
+    path = str((images / frame.name).absolute())
+    own_mask = frame.mask_path == frame.path
+    return replace(frame, path=path, mask_path=path if own_mask else frame.mask_path)
 
 
 def opened_result(
@@ -144,6 +161,10 @@ def _depths(
                 confidence=predictions.depth_confidence[s],
                 pixel_map=pixel_map,
             )
-            raw = without_masked(raw, read_mask(frame))
+            try:
+                raw = without_masked(raw, read_mask(frame))
+            except InputError as error:
+                _logger.warning("no depth for %s, whose mask cannot be read: %s", frame.name, error)
+                continue
             depths[frame.name] = scaled_to_points(raw, model, images[frame.name], scale)
     return depths

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
+import photos
 import pytest
+from PIL import Image
 
 from vggt_sfm import CapabilityError, InputError, ReconstructConfig, reconstruct
 from vggt_sfm.export import words
@@ -98,3 +102,30 @@ def test_a_run_is_opened_with_what_it_was_made_from(room: Path, tmp_path: Path) 
     assert open_model(tmp_path / "out", images=moved).frames == opened.frames
     with pytest.raises(InputError, match="no such folder"):
         open_model(tmp_path / "out", images=tmp_path / "nowhere")
+    shutil.rmtree(tmp_path / "out" / "work")
+    alone = open_model(tmp_path / "out")
+    assert (alone.frames, alone.depths, alone.before) == ({}, {}, None)
+    assert sorted(open_model(tmp_path / "out", images=moved).frames) == sorted(names)
+
+
+def test_transparency_goes_with_a_photograph_that_moves(room: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / photos.TRUTH_FILE).write_bytes((room.parent / photos.TRUTH_FILE).read_bytes())
+    for path in sorted(room.iterdir()):
+        with Image.open(path) as image:
+            cut_out = image.convert("RGBA")
+        alpha = np.full(cut_out.size[::-1], 255, np.uint8)
+        alpha[:, :100] = 0
+        cut_out.putalpha(Image.fromarray(alpha))
+        cut_out.save(tmp_path / "images" / f"{path.stem}.png")
+    reconstruct(tmp_path / "images", tmp_path / "out", ReconstructConfig(export=("depth-npz",)))
+    with np.load(tmp_path / "out" / "depth" / "img1.png.npz") as saved:
+        depth = saved["depth"]
+    masked = round(depth.shape[1] * 100 / 320)
+    assert not depth[:, : masked - 1].any()
+    assert (depth[:, masked + 1 :] > 0).mean() > 0.9
+    (tmp_path / "images").rename(tmp_path / "moved")
+    opened = open_model(tmp_path / "out", images=tmp_path / "moved")
+    assert all(frame.mask_path == frame.path for frame in opened.frames.values())
+    assert len(opened.depths) == len(opened.frames) == 5
+    assert not open_model(tmp_path / "out").depths  # masks are gone: no depth that they hid

@@ -17,6 +17,7 @@ import readers
 import readers_gsplat
 import readers_other
 from click.testing import CliRunner
+from PIL import Image
 
 from vggt_sfm.cli.main import main
 from vggt_sfm.errors import InputError
@@ -221,3 +222,24 @@ def test_wrong_words_and_folders(tmp_path: Path) -> None:
     assert "no such folder" in refused(3, tmp_path / "gone", "--to", "ply")
     (tmp_path / "images.bin").write_bytes(b"garbage")
     assert "no readable COLMAP model" in refused(3, tmp_path, "--to", "ply")
+
+
+def test_masks_of_another_program_are_carried_on(tmp_path: Path) -> None:
+    foreign.simple_workspace(tmp_path / "ws")
+    size = Image.open(tmp_path / "ws" / "images" / "b.png").size
+    black = np.full(size[::-1], 255, np.uint8)
+    black[:10] = 0
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(black).save(tmp_path / "masks" / "b.png.png")
+    words = ("--to", "nerfstudio", "--to", "gsplat", "--masks", tmp_path / "masks")
+    assert cli(tmp_path / "ws", *words, "-o", tmp_path / "out").exit_code == 0
+    with Image.open(tmp_path / "out" / "masks" / "b.png.png") as mask:
+        assert np.array_equal(np.asarray(mask), black)
+    with Image.open(tmp_path / "out" / "masks" / "a.png.png") as mask:
+        assert np.asarray(mask).min() == 255  # readers want all or none
+    transforms = json.loads((tmp_path / "out" / "transforms.json").read_text())
+    assert all("mask_path" in frame for frame in transforms["frames"])
+    assert (tmp_path / "out" / "gsplat" / "masks" / "b.png.png").is_file()
+    (tmp_path / "none").mkdir()
+    told = refused(3, tmp_path / "ws", "--to", "gsplat", "--masks", tmp_path / "none")
+    assert "no mask for any of 3 images" in told
