@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 
 from vggt_sfm._checks import UInt8
 from vggt_sfm.errors import InputError
-from vggt_sfm.io.images import opened, read_unblended
+from vggt_sfm.io.images import natural_key, opened, read_unblended
 from vggt_sfm.io.masks import read_mask
 from vggt_sfm.scene import Frame, Size
 
@@ -36,7 +36,7 @@ def find_photos(model: pycolmap.Reconstruction, folder: Path) -> dict[str, Frame
         size than their camera, count as not found.
     """
     frames = {}
-    for image in model.images.values():
+    for image in sorted(model.images.values(), key=lambda image: natural_key(image.name)):
         path = (folder / image.name).absolute()
         if image.has_pose and path.is_file():
             camera = model.cameras[image.camera_id]

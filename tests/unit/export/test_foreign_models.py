@@ -226,8 +226,8 @@ def test_wrong_words_and_folders(tmp_path: Path) -> None:
 
 def test_masks_of_another_program_are_carried_on(tmp_path: Path) -> None:
     foreign.simple_workspace(tmp_path / "ws")
-    size = Image.open(tmp_path / "ws" / "images" / "b.png").size
-    black = np.full(size[::-1], 255, np.uint8)
+    with Image.open(tmp_path / "ws" / "images" / "b.png") as image:
+        black = np.full(image.size[::-1], 255, np.uint8)
     black[:10] = 0
     (tmp_path / "masks").mkdir()
     Image.fromarray(black).save(tmp_path / "masks" / "b.png.png")
