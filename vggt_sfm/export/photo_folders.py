@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from vggt_sfm._files import replacing_folder
-from vggt_sfm._log import Progress
+from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.opened import OpenedModel
 from vggt_sfm.io.photos import copy_photo, exported_name, mask_or_all, save_mask
@@ -14,6 +14,7 @@ from vggt_sfm.scene import Frame
 
 IMAGES = "images"
 MASKS = "masks"
+_logger = get_logger(__name__)
 
 
 def exported_frames(opened: OpenedModel) -> list[Frame]:
@@ -29,6 +30,14 @@ def exported_frames(opened: OpenedModel) -> list[Frame]:
         raise InputError(
             f"the model has {len(images)} images{first}, and no photograph of theirs was found; "
             "say where they are with --images"
+        )
+    missing = [image.name for image in images if image.name not in opened.frames]
+    if missing:
+        _logger.warning(
+            "%d of %d photographs are left out, whose files are missing or of another size: %s",
+            len(missing),
+            len(images),
+            ", ".join(missing[:3]) + (", …" if len(missing) > 3 else ""),
         )
     _check_names(frames)
     return frames

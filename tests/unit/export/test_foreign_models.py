@@ -100,7 +100,7 @@ def test_photographs_elsewhere_and_another_output(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "garbage", "other size"])
 def test_lacking_photographs_are_left_out_and_the_rest_is_consistent(
-    tmp_path: Path, damage: str
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = foreign.simple_workspace(tmp_path)
     photo = tmp_path / "images" / "b.png"
@@ -114,6 +114,8 @@ def test_lacking_photographs_are_left_out_and_the_rest_is_consistent(
         case _:
             foreign.save_noise(photo, (64, 48))
     export(tmp_path, PHOTO_WORDS)
+    assert "1 of 3 photographs are left out" in caplog.text
+    assert "b.png" in caplog.text
     out = tmp_path / "vggt-sfm-export"
     views, points = readers_gsplat.read_gsplat(out / "gsplat")
     assert [view.name for view in views] == ["a.png", "c.png"]
