@@ -30,6 +30,7 @@ def test_faults_of_a_page_are_noticed(tmp_path: Path) -> None:
         page.page.route("http://192.0.2.1/*", lambda route: route.abort())
         page.open(path)
         page.wait_until(lambda: len(page.errors) >= 3, "all errors")
+        page.wait_until(lambda: len(page.outside) >= 2, "all requests")
         said = " ".join(page.errors)
         assert "said to be wrong" in said
         assert "thrown and not caught" in said

@@ -8,26 +8,29 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-import av
 import videos
 from numpy.typing import NDArray
+
+_FIRST_PARAMETERS = 32  # kinds of units below are parts of pictures
+_PARAMETERS = (32, 33, 34)  # of the video, the sequence, the picture
 
 
 def write(path: Path, pixels: NDArray, quarters_counterclockwise: int = 0) -> Path:
     """Encode (H, W, 3) RGB; a reader turns it as the file says."""
     height, width = pixels.shape[:2]
     film = videos.write(
-        path.with_suffix(".tmp.mp4"),
+        path.with_suffix(".hevc"),  # as it is: the muxer of MP4 files refuses it now and then
         [pixels],
         codec="libx265",
         pixels="yuv444p",
         options={"crf": "4", "preset": "ultrafast", "x265-params": "log-level=none"},
     )
-    with av.open(str(film)) as file:
-        stream = file.streams.video[0]
-        settings = bytes(stream.codec_context.extradata or b"")
-        picture = bytes(next(file.demux(stream)))
+    units = _units(film.read_bytes())
     film.unlink()
+    settings = _settings(units)
+    picture = b"".join(
+        struct.pack(">I", len(unit)) + unit for unit in units if _kind(unit) < _FIRST_PARAMETERS
+    )
     properties = (
         _box(b"hvcC", settings)
         + _box(b"ispe", struct.pack(">III", 0, width, height))
@@ -42,6 +45,28 @@ def write(path: Path, pixels: NDArray, quarters_counterclockwise: int = 0) -> Pa
     meta = _meta(properties, of_item, begin, len(picture))
     path.write_bytes(kind + meta + _box(b"mdat", picture))
     return path
+
+
+def _units(stream: bytes) -> list[bytes]:
+    """Split a byte stream at its start codes (ISO/IEC 23008-2, annex B)."""
+    return [unit.rstrip(b"\0") for unit in stream.split(b"\0\0\1")[1:]]
+
+
+def _kind(unit: bytes) -> int:
+    return unit[0] >> 1 & 63
+
+
+def _settings(units: list[bytes]) -> bytes:
+    """Build the decoder configuration record (ISO/IEC 14496-15, 8.3.3.1)."""
+    parameters = [[unit for unit in units if _kind(unit) == kind] for kind in _PARAMETERS]
+    sequence = parameters[1][0].replace(b"\0\0\3", b"\0\0")
+    # profile, its compatibilities and constraints, level; then the defaults, 4:4:4, 8 bit, and
+    # lengths of four bytes
+    record = b"\1" + sequence[3:15] + bytes([0xF0, 0, 0xFC, 0xFF, 0xF8, 0xF8, 0, 0, 0x0F, 3])
+    for kind, found in zip(_PARAMETERS, parameters, strict=True):
+        record += struct.pack(">BH", 0x80 | kind, len(found))
+        record += b"".join(struct.pack(">H", len(unit)) + unit for unit in found)
+    return record
 
 
 def _meta(properties: bytes, of_item: bytes, begin: int, size: int) -> bytes:
