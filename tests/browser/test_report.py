@@ -101,7 +101,7 @@ def test_the_matrix_tells_pairs_and_the_scene_draws(
         assert "000.png: " in (page.page.locator("#cell").text_content() or "")
         frame = page.page.frame_locator("iframe")
         page.page.locator("iframe").scroll_into_view_if_needed()
-        frame.locator("canvas").first.wait_for(timeout=20_000)
+        frame.locator("canvas").first.wait_for(timeout=60_000)
         assert (page.errors, page.outside) == ([], [])
 
 

@@ -44,7 +44,7 @@ _INSIDE_SCHEMES = ("file", "data", "blob", "about")
 _INSIDE_HOSTS = ("127.0.0.1", "localhost", "::1")
 LOCAL = ["127.0.0.1"]
 """For ``pytest.mark.allow_hosts``: sockets to this machine, and to no other."""
-_TIMEOUT_MS = 20_000
+_TIMEOUT_MS = 60_000  # software rendering on a busy machine
 
 
 def chromium() -> str | None:
