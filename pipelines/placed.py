@@ -11,7 +11,7 @@ import numpy as np
 from vggt_sfm._checks import Float64
 from vggt_sfm._log import get_logger
 from vggt_sfm.errors import InputError
-from vggt_sfm.io.opened import OpenedModel, PhotoDepth, observed_depths
+from vggt_sfm.io.opened import LEAST_POINTS, OpenedModel, depth_ratios
 from vggt_sfm.placing.config import PlaceConfig
 from vggt_sfm.placing.ends import Depth, DepthAt
 from vggt_sfm.placing.place import apply, place
@@ -25,7 +25,6 @@ METRES = "m"
 _logger = get_logger(__name__)
 _ROBUST_SIGMA = 1.4826  # of normal noise, over the median of its size
 _UNCHECKED_SIGMA = 0.2  # relative, of depth that too few points can be compared with
-_LEAST_POINTS = 20
 
 
 def in_metres(
@@ -54,14 +53,10 @@ def placed(
         opened,
         model=apply(opened.model, new_from_old),
         before=apply(opened.before, new_from_old) if opened.before is not None else None,
-        depths={name: _scaled(d, scale) for name, d in opened.depths.items()},
+        depths={name: depth.scaled(scale) for name, depth in opened.depths.items()},
         unit=METRES,
         georeferenced=placement.georeferenced,
     )
-
-
-def _scaled(depth: PhotoDepth, scale: float) -> PhotoDepth:
-    return replace(depth, depth=depth.depth * np.float32(scale))
 
 
 def depth_at(opened: OpenedModel) -> DepthAt:
@@ -84,11 +79,8 @@ def depth_at(opened: OpenedModel) -> DepthAt:
             return None
         value = float(np.median(near))
         spread = _ROBUST_SIGMA * float(np.median(np.abs(near - value)))
-        seen, truth = observed_depths(opened.model, images[name])
-        predicted = depth.at(seen)
-        known = (predicted > 0) & (truth > 0)
-        off = np.abs(predicted[known] / truth[known] - 1)
-        enough = len(off) >= _LEAST_POINTS
+        off = np.abs(1 / depth_ratios(depth, opened.model, images[name]) - 1)
+        enough = len(off) >= LEAST_POINTS
         relative = _ROBUST_SIGMA * float(np.median(off)) if enough else _UNCHECKED_SIGMA
         return Depth(value, float(np.hypot(spread, relative * value)))
 

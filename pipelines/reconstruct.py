@@ -181,10 +181,11 @@ def _run_stages(
     predicted = drop_points_behind_cameras(seed.value)
     write_model(output, predicted)  # on disk before the adjustment may fail
     model, bundle, reason = _adjusted(run, predicted, seed, config)
+    wants_depth = config.report or config.export or config.place.distances
     opened = opened_result(
         model,
         scene=scene.value,
-        predictions=predictions.value,
+        predictions=predictions.value if wants_depth else None,
         before=predicted if reason is None else None,
     )
     opened, placement = in_metres(opened, scene.value.frames, config.place)

@@ -11,10 +11,10 @@ from vggt_sfm._log import Progress
 from vggt_sfm.errors import CapabilityError
 from vggt_sfm.io.opened import OpenedModel
 from vggt_sfm.io.plain import to_plain
-from vggt_sfm.pipelines.report import RunReport
+from vggt_sfm.pipelines.report import ImageOutcome, RunReport
 from vggt_sfm.pipelines.stage import writing
 from vggt_sfm.report.build import build_report
-from vggt_sfm.report.facts import ImageFacts, RunFacts, StageFacts, Verdict
+from vggt_sfm.report.facts import ImageFacts, RunFacts, Verdict
 from vggt_sfm.report.page import NO_SCENE, REPORT_FILE, render, write_page
 from vggt_sfm.scene import Predictions, Scene
 
@@ -47,7 +47,7 @@ def write_html_report(
     page, pictures = build_report(
         f"{output.name}: reconstruction",
         _run_facts(report),
-        [_image_facts(report, s) for s in range(len(report.images))],
+        [_image_facts(image) for image in report.images],
         opened,
         predicted_focal_px,
         progress,
@@ -90,16 +90,7 @@ def _run_facts(report: RunReport) -> RunFacts:
         bundle=report.bundle,
         skipped=report.skipped,
         remarks=report.remarks,
-        stages=tuple(
-            StageFacts(
-                name=stage.name,
-                cached=stage.cached,
-                seconds=stage.seconds,
-                cpu_seconds=stage.cpu_seconds,
-                peak_memory_mb=stage.peak_memory_mb,
-            )
-            for stage in report.stages
-        ),
+        stages=tuple(to_plain(report.stages)),
         scale=to_plain(report.placement),
         network=to_plain(report.network),
         versions=report.versions,
@@ -107,8 +98,7 @@ def _run_facts(report: RunReport) -> RunFacts:
     )
 
 
-def _image_facts(report: RunReport, s: int) -> ImageFacts:
-    image = report.images[s]
+def _image_facts(image: ImageOutcome) -> ImageFacts:
     return ImageFacts(
         name=image.name,
         status=image.status,

@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pycolmap
-from PIL import Image, ImageOps
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from scipy.spatial import KDTree
 
@@ -17,6 +16,7 @@ from vggt_sfm._checks import Bool, Float32, Float64, UInt8
 from vggt_sfm.benchmarks.splats.render import Camera
 from vggt_sfm.errors import InputError
 from vggt_sfm.geometry.rigid import invert
+from vggt_sfm.io.images import read_upright
 
 EVERY = 8  # every 8th view in sorted order is held out
 _FEWEST, _MOST = 4, 400  # sparse points of a view that its pixels are lifted by
@@ -148,8 +148,7 @@ def undistorted(
 def _view(
     image: pycolmap.Image, path: Path, points: Float64, pose: Float64, long_side: int
 ) -> View:
-    with Image.open(path) as file:
-        pixels = np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
+    pixels = read_upright(path)
     camera = image.camera
     if camera is None or pixels.shape[:2] != (camera.height, camera.width):
         raise InputError(f"{path} is {pixels.shape[1]} × {pixels.shape[0]}, its camera is not")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import pycolmap
 
-from vggt_sfm._checks import Bool, Float32, Float64, check_shape
+from vggt_sfm._checks import Bool, Float32, Float64, Int64, check_shape
+from vggt_sfm.geometry.rigid import transform_points
 from vggt_sfm.io.images import natural_key
 from vggt_sfm.scene import Frame, PixelMap
 
 # Fewer points than this say little about the depth of a whole photograph.
-_LEAST_POINTS = 20
+LEAST_POINTS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -28,6 +30,10 @@ class PhotoDepth:
         height, width = self.pixel_map.network[::-1]
         check_shape("PhotoDepth.depth", self.depth, f"{height} {width}")
         check_shape("PhotoDepth.confidence", self.confidence, f"{height} {width}")
+
+    def scaled(self, factor: float) -> PhotoDepth:
+        """Return it in other units."""
+        return replace(self, depth=self.depth * np.float32(factor))
 
     def at(self, xy: Float64) -> Float64:
         """Return the (N,) depth at (N, 2) px of the photograph; 0 where it is not known."""
@@ -82,8 +88,13 @@ class OpenedModel:
 
     def images(self) -> list[pycolmap.Image]:
         """Return the images that have a pose, in natural order of their names."""
-        placed = [image for image in self.model.images.values() if image.has_pose]
-        return sorted(placed, key=lambda image: natural_key(image.name))
+        return placed_images(self.model)
+
+
+def placed_images(model: pycolmap.Reconstruction) -> list[pycolmap.Image]:
+    """Return the images of a model that have a pose, in natural order of their names."""
+    placed = [image for image in model.images.values() if image.has_pose]
+    return sorted(placed, key=lambda image: natural_key(image.name))
 
 
 def point_arrays(model: pycolmap.Reconstruction) -> tuple[Float64, np.ndarray, np.ndarray]:
@@ -96,14 +107,35 @@ def point_arrays(model: pycolmap.Reconstruction) -> tuple[Float64, np.ndarray, n
     )
 
 
-def observed_depths(
-    model: pycolmap.Reconstruction, image: pycolmap.Image
-) -> tuple[Float64, Float64]:
-    """Return (N, 2) px where an image sees points of the model, and their (N,) depths."""
-    seen = [(p.xy, p.point3D_id) for p in image.points2D if p.has_point3D()]
-    xy = np.array([each[0] for each in seen], np.float64).reshape(-1, 2)
-    xyz = np.array([model.points3D[each[1]].xyz for each in seen], np.float64).reshape(-1, 3)
-    return xy, xyz @ image.cam_from_world().matrix()[2, :3] + image.cam_from_world().matrix()[2, 3]
+class Observed(NamedTuple):
+    """What an image sees of the points of its model."""
+
+    point_ids: Int64  # (M,)
+    xy: Float64  # (M, 2) px where it sees them
+    in_camera: Float64  # (M, 3) the points along the camera's axes, scene units
+    projected: Float64  # (M, 2) px where they are projected, NaN for those behind the camera
+
+    @property
+    def errors_px(self) -> Float64:
+        """(M,) reprojection errors, NaN without projection."""
+        return np.asarray(np.linalg.norm(self.projected - self.xy, axis=1))
+
+
+def observed(model: pycolmap.Reconstruction, image: pycolmap.Image) -> Observed:
+    """Read the observations of an image; what a file says about their errors may be old."""
+    seen = [(p.point3D_id, p.xy) for p in image.points2D if p.has_point3D()]
+    xyz = np.array([model.points3D[i].xyz for i, _ in seen], np.float64).reshape(-1, 3)
+    in_camera = transform_points(image.cam_from_world().matrix(), xyz)
+    projected = np.full((len(seen), 2), np.nan)
+    front = in_camera[:, 2] > 0
+    if front.any():
+        projected[front] = model.cameras[image.camera_id].img_from_cam(in_camera[front])
+    return Observed(
+        point_ids=np.array([i for i, _ in seen], np.int64),
+        xy=np.array([xy for _, xy in seen], np.float64).reshape(-1, 2),
+        in_camera=in_camera,
+        projected=projected,
+    )
 
 
 def without_masked(depth: PhotoDepth, usable: Bool | None) -> PhotoDepth:
@@ -129,9 +161,15 @@ def scaled_to_points(
         image: The photograph in it.
         scale: What to take where too few points tell: model units per predicted unit.
     """
-    xy, wanted = observed_depths(model, image)
-    predicted = depth.at(xy)
+    ratios = depth_ratios(depth, model, image)
+    return depth.scaled(float(np.median(ratios)) if len(ratios) >= LEAST_POINTS else scale)
+
+
+def depth_ratios(
+    depth: PhotoDepth, model: pycolmap.Reconstruction, image: pycolmap.Image
+) -> Float64:
+    """Return, where a photograph sees points, their depth divided by the predicted one."""
+    seen = observed(model, image)
+    predicted, wanted = depth.at(seen.xy), seen.in_camera[:, 2]
     known = (predicted > 0) & (wanted > 0)
-    if known.sum() >= _LEAST_POINTS:
-        scale = float(np.median(wanted[known] / predicted[known]))
-    return replace(depth, depth=depth.depth * np.float32(scale))
+    return np.asarray(wanted[known] / predicted[known])

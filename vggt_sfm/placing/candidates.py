@@ -31,26 +31,11 @@ def through_triples(source: Float64, target: Float64) -> list[Candidate]:
     complete = np.flatnonzero(np.isfinite(target).all(axis=1))
     if len(complete) < 3:
         return []
-    rows = complete[_subsets(len(complete), 3)]
-    found = _umeyama_of_each(source[rows], target[rows])
-    with suppress(ValueError):  # all coincide
-        found.append(umeyama(source[complete], target[complete]))
+    found = []
+    for rows in [*complete[_subsets(len(complete), 3)], complete]:
+        with suppress(ValueError):  # they coincide
+            found.append(umeyama(source[rows], target[rows]))
     return found
-
-
-def _umeyama_of_each(source: Float64, target: Float64) -> list[Candidate]:
-    """Fit (K, M, 3) points to others as ``umeyama`` does, but for sets that have no fit."""
-    source_mid, target_mid = source.mean(axis=1), target.mean(axis=1)
-    before, after = source - source_mid[:, None], target - target_mid[:, None]
-    u, singular, vt = np.linalg.svd(np.swapaxes(after, 1, 2) @ before)
-    handedness = np.ones_like(singular)
-    handedness[:, 2] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
-    rotation = (u * handedness[:, None]) @ vt
-    variance = np.square(before).sum(axis=(1, 2))
-    exists = (singular[:, 0] > 0) & (variance > 0)
-    scale = (singular * handedness).sum(axis=1) / np.where(exists, variance, 1.0)
-    translation = target_mid - scale[:, None] * np.einsum("kij,kj->ki", rotation, source_mid)
-    return [(float(scale[k]), rotation[k], translation[k]) for k in np.flatnonzero(exists)]
 
 
 def through_pairs(source: Float64, target: Float64, up: Float64) -> list[Candidate]:

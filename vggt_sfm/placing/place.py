@@ -44,7 +44,7 @@ def check_place(config: PlaceConfig, frames: Sequence[Frame]) -> None:
         if name not in names:
             raise InputError(f"--distance {word}: no photograph is called {name}; {some_of(names)}")
     if config.positions is not None:
-        _of_frames(read_positions(config.positions), frames, config.positions)
+        _known(read_positions(config.positions), frames, config.positions)
 
 
 def place(
@@ -151,14 +151,8 @@ def _of_frames(
     Raises:
         InputError: If no name is one of a photograph.
     """
-    names = {frame.name for frame in frames}
-    known = {name: position for name, position in positions.items() if name in names}
-    unknown = [name for name in positions if name not in names]
-    if not known:
-        raise InputError(
-            f"{path}: none of its {len(positions)} names is one of a photograph: it has "
-            f"{', '.join(unknown[:3])}, and {some_of(frame.name for frame in frames)}"
-        )
+    known = _known(positions, frames, path)
+    unknown = [name for name in positions if name not in known]
     if unknown:
         _logger.warning(
             "%s: %d of %d names are none of a photograph, such as %s",
@@ -166,6 +160,19 @@ def _of_frames(
             len(unknown),
             len(positions),
             ", ".join(unknown[:3]),
+        )
+    return known
+
+
+def _known(
+    positions: Mapping[str, Position], frames: Sequence[Frame], path: Path
+) -> dict[str, Position]:
+    names = {frame.name for frame in frames}
+    known = {name: position for name, position in positions.items() if name in names}
+    if not known:
+        raise InputError(
+            f"{path}: none of its {len(positions)} names is one of a photograph: it has "
+            f"{', '.join(list(positions)[:3])}, and {some_of(frame.name for frame in frames)}"
         )
     return known
 

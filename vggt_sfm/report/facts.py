@@ -64,17 +64,6 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageFacts:
-    """What a stage of the run cost."""
-
-    name: str
-    cached: bool
-    seconds: float
-    cpu_seconds: float
-    peak_memory_mb: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something that a verdict rests on."""
 
@@ -104,7 +93,7 @@ class RunFacts:
     bundle: BundleReport | None = None
     skipped: tuple[SkippedFile, ...] = ()
     remarks: tuple[str, ...] = ()
-    stages: tuple[StageFacts, ...] = ()
+    stages: tuple[dict[str, Any], ...] = ()  # Any: JSON, as in run.json
     scale: dict[str, Any] | None = None  # Any: JSON, what the run says about metric scale
     network: dict[str, Any] | None = None  # Any: JSON
     versions: dict[str, str]

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from vggt_sfm._checks import Float64, Int64
 from vggt_sfm.geometry.rigid import invert
+from vggt_sfm.io.opened import observed, point_arrays
 from vggt_sfm.report.facts import Histogram, ModelFacts
 
 _GRID = 8
@@ -39,43 +40,27 @@ class Observations:
 
 def observations(model: pycolmap.Reconstruction, names: tuple[str, ...]) -> Observations:
     """Read the observations of the images with these names."""
-    rows = {point_id: row for row, point_id in enumerate(sorted(model.points3D))}
-    xyz = np.array([model.points3D[i].xyz for i in rows], np.float64).reshape(-1, 3)
+    row_of = {point_id: row for row, point_id in enumerate(sorted(model.points3D))}
+    xyz, _, _ = point_arrays(model)
     images = {image.name: image for image in model.images.values() if image.has_pose}
-    blocks: list[tuple[Int64, Float64, Float64]] = []
     centers = np.full((len(names), 3), np.nan)
+    seen, counts = [], []
     for s, name in enumerate(names):
-        mine, xy = np.empty(0, np.int64), np.empty((0, 2))
+        counts.append(0)
         if name in images:
-            image = images[name]
-            seen = [p for p in image.points2D if p.has_point3D()]
-            mine = np.array([rows[p.point3D_id] for p in seen], np.int64)
-            xy = np.array([p.xy for p in seen], np.float64).reshape(-1, 2)
-            centers[s] = invert(image.cam_from_world().matrix())[:, 3]
-            projected = _projected(model.cameras[image.camera_id], image, xyz[mine])
-        else:
-            projected = xy
-        blocks.append((mine, xy, projected))
-    counts = [len(block[0]) for block in blocks]
+            seen.append(observed(model, images[name]))
+            counts[-1] = len(seen[-1].xy)
+            centers[s] = invert(images[name].cam_from_world().matrix())[:, 3]
+    mine = [row_of[i] for each in seen for i in each.point_ids.tolist()]
     return Observations(
         names=names,
         image_of=np.repeat(np.arange(len(names)), counts),
-        point_of=np.concatenate([np.empty(0, np.int64), *(block[0] for block in blocks)]),
-        xy=np.concatenate([np.empty((0, 2)), *(block[1] for block in blocks)]),
-        projected=np.concatenate([np.empty((0, 2)), *(block[2] for block in blocks)]),
+        point_of=np.array(mine, np.int64),
+        xy=np.concatenate([np.empty((0, 2)), *(each.xy for each in seen)]),
+        projected=np.concatenate([np.empty((0, 2)), *(each.projected for each in seen)]),
         xyz=xyz,
         centers=centers,
     )
-
-
-def _projected(camera: pycolmap.Camera, image: pycolmap.Image, xyz: Float64) -> Float64:
-    pose = image.cam_from_world().matrix()
-    in_camera = xyz @ pose[:, :3].T + pose[:, 3]
-    projected = np.full((len(xyz), 2), np.nan)
-    front = in_camera[:, 2] > 0
-    if front.any():
-        projected[front] = camera.img_from_cam(in_camera[front])
-    return projected
 
 
 def shared_points(seen: Observations) -> Int64:

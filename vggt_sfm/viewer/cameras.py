@@ -9,7 +9,7 @@ import pycolmap
 
 from vggt_sfm._checks import Float64
 from vggt_sfm.geometry.rigid import invert
-from vggt_sfm.io.images import natural_key
+from vggt_sfm.io.opened import placed_images
 
 # What a frustum can show; lenses that see more are drawn like this.
 _WIDEST_RAD = np.radians(150)
@@ -70,9 +70,8 @@ class View:
 
 def shown_cameras(model: pycolmap.Reconstruction, errors_px: dict[str, float]) -> list[ShownCamera]:
     """Return the cameras of all images with a pose, in natural order of their names."""
-    placed = [image for image in model.images.values() if image.has_pose]
     cameras = []
-    for image in sorted(placed, key=lambda image: natural_key(image.name)):
+    for image in placed_images(model):
         camera = model.cameras[image.camera_id]
         K = camera.calibration_matrix()
         width, height = camera.width / K[0, 0], camera.height / K[1, 1]

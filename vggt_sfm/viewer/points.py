@@ -10,7 +10,7 @@ import pycolmap
 
 from vggt_sfm._checks import Float64, Int64, UInt8
 from vggt_sfm.geometry.rigid import invert, transform_points
-from vggt_sfm.io.opened import OpenedModel, PhotoDepth, point_arrays
+from vggt_sfm.io.opened import OpenedModel, PhotoDepth, observed, placed_images, point_arrays
 
 # A pixel whose depth differs more from a neighbour's lies across an edge, where networks smear.
 _MOST_RELATIVE_STEP = 0.08
@@ -80,7 +80,7 @@ def sparse_points(
     if model is None:
         model = pycolmap.Reconstruction()
     xyz, rgb, track_length = point_arrays(model)
-    error_px, of_image = _errors_px(model, xyz)
+    error_px, of_image = _errors_px(model)
     rows = chosen(len(xyz), most, seed)
     points = SparsePoints(
         xyz=xyz[rows],
@@ -92,32 +92,18 @@ def sparse_points(
     return points, of_image
 
 
-def _errors_px(model: pycolmap.Reconstruction, xyz: Float64) -> tuple[Float64, dict[str, float]]:
-    """Measure reprojection errors; what a file says about them may be old.
-
-    Args:
-        model: The model.
-        xyz: (N, 3) its points by ascending id.
-
-    Returns:
-        (N,) mean error of each point and the mean error of each image by name, px; NaN where there
-        is no observation in front of its camera.
-    """
+def _errors_px(model: pycolmap.Reconstruction) -> tuple[Float64, dict[str, float]]:
+    """Return the (N,) mean error of each point and that of each image, px; NaN if nothing tells."""
     ids = np.array(sorted(model.points3D), np.int64)
     total, count = np.zeros(len(ids)), np.zeros(len(ids))
     of_image = {}
-    for image in model.images.values():
-        if not image.has_pose:
-            continue
-        seen = [(p.point3D_id, p.xy) for p in image.points2D if p.has_point3D()]
-        rows = np.searchsorted(ids, np.array([each[0] for each in seen], np.int64))
-        xy = np.array([each[1] for each in seen], np.float64).reshape(-1, 2)
-        in_camera = transform_points(image.cam_from_world().matrix(), xyz[rows])
-        projected = np.asarray(model.cameras[image.camera_id].img_from_cam(in_camera))
-        error = np.linalg.norm(projected.reshape(-1, 2) - xy, axis=1)
+    for image in placed_images(model):
+        seen = observed(model, image)
+        error = seen.errors_px
         known = np.isfinite(error)
-        np.add.at(total, rows[known], error[known])
-        np.add.at(count, rows[known], 1)
+        rows = np.searchsorted(ids, seen.point_ids[known])
+        np.add.at(total, rows, error[known])
+        np.add.at(count, rows, 1)
         of_image[image.name] = float(error[known].mean()) if known.any() else float("nan")
     return np.where(count > 0, total / np.maximum(count, 1), np.nan), of_image
 
