@@ -18,7 +18,7 @@ import click
 import vggt_sfm
 from vggt_sfm.cli.native import missing_library
 from vggt_sfm.cli.options import common_options
-from vggt_sfm.errors import CapabilityError
+from vggt_sfm.errors import CapabilityError, install_line
 from vggt_sfm.models.hub import hub_cache
 from vggt_sfm.models.records import EMBEDDED_WEIGHTS, RECORDS, gigabytes
 from vggt_sfm.models.store import locate
@@ -168,7 +168,7 @@ def _check_extra(what: str, modules: tuple[str, ...], extra: str) -> Check:
         name=what,
         ok=True,
         found="yes" if there else "no",
-        advice=None if there else f"optional: pip install 'vggt-sfm[{extra}]'",
+        advice=None if there else f"optional: {install_line(extra)}",
     )
 
 

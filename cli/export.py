@@ -11,14 +11,14 @@ import click
 from vggt_sfm._log import get_logger
 from vggt_sfm.cli.console import open_console
 from vggt_sfm.cli.native import settle_native_libraries
-from vggt_sfm.cli.options import build_config, common_options, config_options
+from vggt_sfm.cli.options import build_config, common_options, config_options, model_options
 from vggt_sfm.export.words import ExportConfig, ExportWord
 
 _logger = get_logger(__name__)
 
 
 @click.command("export")
-@click.argument("folder", type=click.Path(path_type=Path))
+@model_options
 @click.option(
     "--to",
     "words",
@@ -33,12 +33,6 @@ _logger = get_logger(__name__)
     type=click.Path(path_type=Path),
     help="Folder for the exports.  [default: the output of the run itself; vggt-sfm-export in the "
     "folder of another model]",
-)
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    help="Folder of the photographs, if they are not where the run found them, or in images beside "
-    "the model.",
 )
 @click.option(
     "--masks",

@@ -52,6 +52,17 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return as_json(verbose(function))
 
 
+def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add FOLDER and ``--images``, which open a model; the command gets ``folder``, ``images``."""
+    images = click.option(
+        "--images",
+        type=click.Path(path_type=Path),
+        help="Folder of the photographs, if they are not where the run found them, or in images "
+        "beside the model.",
+    )
+    return click.argument("folder", type=click.Path(path_type=Path))(images(function))
+
+
 def config_options(config: type, aliases: Mapping[str, str]) -> Decorator:
     """Make an option of every field of a config dataclass and of its sections.
 

@@ -14,7 +14,7 @@ from vggt_sfm._log import Progress, get_logger
 from vggt_sfm.cli.console import open_console
 from vggt_sfm.cli.main import EXIT_INTERRUPTED
 from vggt_sfm.cli.native import settle_native_libraries
-from vggt_sfm.cli.options import common_options
+from vggt_sfm.cli.options import common_options, model_options
 
 if TYPE_CHECKING:
     from vggt_sfm.io.opened import OpenedModel
@@ -25,13 +25,7 @@ _NAP_S = 3600.0
 
 
 @click.command("view")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    help="Folder of the photographs, if they are not where the run found them, or in images beside "
-    "the model.",
-)
+@model_options
 @click.option(
     "--host",
     default="127.0.0.1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vggt_sfm._log import Progress, SilentProgress, get_logger
@@ -32,7 +32,6 @@ class _Order:
     """What an export is made from."""
 
     opened: OpenedModel
-    folder: Path
     config: ExportConfig
     progress: Progress
     seconds: Mapping[str, float]
@@ -45,7 +44,8 @@ class _Target:
 
     makes: tuple[str, ...]
     """Names in the folder; the first is what people go on with."""
-    write: Callable[[_Order], None]
+    write: Callable[[_Order, Path], None]
+    """The path is that of the first name."""
     then: str = ""
     """What to run next; {} is the first name's path, {folder} the folder's."""
 
@@ -60,58 +60,44 @@ class Exported:
     """What to run next; empty where the format says it."""
 
 
-_NERFSTUDIO = (TRANSFORMS, IMAGES, MASKS, DEPTH, POINTS)
-
-
-def _nerfstudio(order: _Order) -> None:
-    export_nerfstudio(order.opened, order.folder, order.progress)
-
-
+_NERFSTUDIO = _Target(
+    makes=(TRANSFORMS, IMAGES, MASKS, DEPTH, POINTS),
+    write=lambda o, path: export_nerfstudio(o.opened, path.parent, o.progress),
+)
 _TARGETS: dict[ExportWord, _Target] = {
     "colmap": _Target(
-        makes=("colmap",),
-        write=lambda o: export_colmap(o.opened, o.folder / "colmap", o.progress),
+        makes=("colmap",), write=lambda o, path: export_colmap(o.opened, path, o.progress)
     ),
     "colmap-text": _Target(
         makes=("colmap-text",),
-        write=lambda o: export_colmap_text(o.opened, o.folder / "colmap-text", o.progress),
+        write=lambda o, path: export_colmap_text(o.opened, path, o.progress),
     ),
-    "nerfstudio": _Target(
-        makes=_NERFSTUDIO,
-        write=_nerfstudio,
-        then="ns-train splatfacto --data {folder}",
-    ),
-    "instant-ngp": _Target(makes=_NERFSTUDIO, write=_nerfstudio, then="instant-ngp {}"),
+    "nerfstudio": replace(_NERFSTUDIO, then="ns-train splatfacto --data {folder}"),
+    "instant-ngp": replace(_NERFSTUDIO, then="instant-ngp {}"),
     "gsplat": _Target(
         makes=("gsplat",),
-        write=lambda o: export_gsplat(
-            o.opened, o.folder / "gsplat", o.config.factors(), o.progress
-        ),
+        write=lambda o, path: export_gsplat(o.opened, path, o.config.factors(), o.progress),
         then="simple_trainer.py default --data-dir {} --data-factor 1",
     ),
-    "glb": _Target(
-        makes=("scene.glb",), write=lambda o: export_glb(o.opened, o.folder / "scene.glb")
-    ),
+    "glb": _Target(makes=("scene.glb",), write=lambda o, path: export_glb(o.opened, path)),
     "ply": _Target(
         makes=(stages.POINTS,),
-        write=lambda o: export_ply(o.opened.model, o.folder / stages.POINTS, o.opened.unit),
+        write=lambda o, path: export_ply(o.opened.model, path, o.opened.unit),
     ),
     "depth-npz": _Target(
-        makes=("depth",),
-        write=lambda o: export_depth_npz(o.opened, o.folder / "depth", o.progress),
+        makes=("depth",), write=lambda o, path: export_depth_npz(o.opened, path, o.progress)
     ),
     "depth-exr": _Target(
-        makes=("depth_exr",),
-        write=lambda o: export_depth_exr(o.opened, o.folder / "depth_exr", o.progress),
+        makes=("depth_exr",), write=lambda o, path: export_depth_exr(o.opened, path, o.progress)
     ),
     "tum": _Target(
         makes=("trajectory.tum.txt",),
-        write=lambda o: export_tum(o.opened, o.folder / "trajectory.tum.txt", o.seconds),
+        write=lambda o, path: export_tum(o.opened, path, o.seconds),
         then="evo_traj tum {}",
     ),
     "kitti": _Target(
         makes=("trajectory.kitti.txt", "trajectory.kitti.images.txt"),
-        write=lambda o: export_kitti(o.opened, o.folder / "trajectory.kitti.txt"),
+        write=lambda o, path: export_kitti(o.opened, path),
         then="evo_traj kitti {}",
     ),
 }
@@ -177,7 +163,6 @@ def export_opened(
     """
     order = _Order(
         opened=opened,
-        folder=output,
         config=config or ExportConfig(),
         progress=progress or SilentProgress(),
         seconds=frame_times(opened.frames.values()) if seconds is None else seconds,
@@ -185,12 +170,12 @@ def export_opened(
     done = []
     for word in dict.fromkeys(words):
         target = _TARGETS[word]
-        with writing(output / target.makes[0]):
+        path = output / target.makes[0]
+        with writing(path):
             output.mkdir(parents=True, exist_ok=True)
             with claimed(output, target.makes):
                 check_sources(opened, [output / name for name in target.makes])
-                target.write(order)
-        path = output / target.makes[0]
+                target.write(order, path)
         _logger.info("%s: %s", word, path)
         then = target.then.replace("{folder}", shlex.quote(str(output)))
         then = then.replace("{}", shlex.quote(str(path)))

@@ -33,6 +33,20 @@ class CapabilityError(VggtSfmError):
     exit_code = 6
 
 
+def missing_extra(need: str, extra: str) -> CapabilityError:
+    """Say which extra a feature needs, and how to install it.
+
+    >>> str(missing_extra("videos need", "video"))
+    "videos need one more package: pip install 'vggt-sfm[video]'"
+    """
+    return CapabilityError(f"{need} one more package: {install_line(extra)}")
+
+
+def install_line(extra: str) -> str:
+    """Return the command that installs an extra."""
+    return f"pip install 'vggt-sfm[{extra}]'"
+
+
 class GateError(VggtSfmError):
     """A benchmark fell below the baseline it was compared with."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from vggt_sfm.errors import CapabilityError
+from vggt_sfm.errors import missing_extra
 
 ExportWord = Literal[
     "colmap",
@@ -65,6 +65,4 @@ def check_capable(words: Iterable[str]) -> None:
     for word in words:
         module = _MODULE_OF.get(word)
         if module is not None and importlib.util.find_spec(module) is None:
-            raise CapabilityError(
-                f"export to {word} needs one more package: pip install 'vggt-sfm[export]'"
-            )
+            raise missing_extra(f"export to {word} needs", "export")

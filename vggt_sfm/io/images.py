@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vggt_sfm import _files
 from vggt_sfm._checks import UInt8
-from vggt_sfm.errors import CapabilityError, InputError
+from vggt_sfm.errors import InputError, missing_extra
 from vggt_sfm.io.exif import camera_key, focal_prior_px
 from vggt_sfm.io.gps import gps_position
 from vggt_sfm.io.sources import (
@@ -238,9 +238,7 @@ def _register_heic() -> None:
     try:
         from pi_heif import register_heif_opener
     except ImportError as error:
-        raise CapabilityError(
-            "HEIC photos need one more package: pip install 'vggt-sfm[heic]'"
-        ) from error
+        raise missing_extra("HEIC photos need", "heic") from error
     register_heif_opener()
 
 

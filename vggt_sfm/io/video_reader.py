@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from vggt_sfm._checks import UInt8
-from vggt_sfm.errors import CapabilityError, InputError
+from vggt_sfm.errors import InputError, missing_extra
 
 if TYPE_CHECKING:
     import av
@@ -32,9 +32,7 @@ def import_av() -> ModuleType:
     try:
         import av
     except ImportError as error:
-        raise CapabilityError(
-            "videos need one more package: pip install 'vggt-sfm[video]'"
-        ) from error
+        raise missing_extra("videos need", "video") from error
     return av
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from vggt_sfm._files import replacing
+from vggt_sfm.errors import install_line
 from vggt_sfm.io.plain import to_plain
 from vggt_sfm.report import charts
 from vggt_sfm.report.facts import ImageFacts, Report
@@ -21,7 +22,7 @@ from vggt_sfm.report.pictures import RESIDUAL_SCALE, Picture
 REPORT_FILE = "report.html"
 DATA_FILE = "report.json"
 MOST_BYTES = 15 * 10**6
-NO_SCENE = "The 3D scene is not here: it needs one more package, pip install 'vggt-sfm[viewer]'."
+NO_SCENE = f"The 3D scene is not here: it needs one more package, {install_line('viewer')}."
 
 _STATUS_ORDER = ("rejected", "predicted only", "registered", "refined")
 

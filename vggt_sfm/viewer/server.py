@@ -10,7 +10,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from vggt_sfm._log import get_logger
-from vggt_sfm.errors import CapabilityError
+from vggt_sfm.errors import CapabilityError, missing_extra
 
 if TYPE_CHECKING:
     import viser
@@ -25,7 +25,7 @@ LABEL = "vggt-sfm"
 def check_installed() -> None:
     """Raise CapabilityError if viser, an extra, is not installed."""
     if importlib.util.find_spec("viser") is None:
-        raise CapabilityError("the viewer needs one more package: pip install 'vggt-sfm[viewer]'")
+        raise missing_extra("the viewer needs", "viewer")
 
 
 def start_server(host: str, port: int | None) -> viser.ViserServer:
