@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from vggt_sfm import ReconstructConfig, reconstruct
@@ -58,7 +59,8 @@ def main(images: str, folder: str, config: str) -> None:
     progress, log = TimedProgress(), _Lines()
     logging.getLogger("vggt_sfm").addHandler(log)
     logging.getLogger("vggt_sfm").setLevel(logging.INFO)
-    options = from_plain(ReconstructConfig, json.loads(config))
+    # pycolmap writes no report either
+    options = replace(from_plain(ReconstructConfig, json.loads(config)), report=False)
     result = reconstruct(Path(images), Path(folder), options, progress=progress)
     stages = {stage.name: stage.cpu_seconds for stage in result.report.stages}
     told = {"stages": stages, "tasks": progress.cpu_seconds, "log": log.lines}
