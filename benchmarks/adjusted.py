@@ -7,11 +7,12 @@ import pycolmap
 
 from vggt_sfm._checks import Float64
 from vggt_sfm._log import SilentProgress
+from vggt_sfm.ba.adjust import adjust
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
-from vggt_sfm.ba.seed import drop_points_behind_cameras
+from vggt_sfm.ba.seed import drop_points_behind_cameras, seed_reconstruction
 from vggt_sfm.benchmarks.embedded_parts import Photographs
 from vggt_sfm.io.colmap import poses_by_name
-from vggt_sfm.pipelines.stages import run_adjust, run_seed, run_track
+from vggt_sfm.pipelines.stages import run_track
 from vggt_sfm.scene import Predictions, Scene
 from vggt_sfm.tracking.config import TrackConfig
 
@@ -19,7 +20,7 @@ from vggt_sfm.tracking.config import TrackConfig
 def adjusted_model(
     scene: Scene, predictions: Predictions, threads: int = 1
 ) -> pycolmap.Reconstruction:
-    """Return the model that ``vggt-sfm reconstruct --ba`` makes of a prediction."""
+    """Return the model that the adjustment of a prediction gives, without a rescue."""
     progress = SilentProgress()
     tracks = run_track(
         TrackConfig(threads=threads),
@@ -28,12 +29,9 @@ def adjusted_model(
         database=None,
         progress=progress,
     )
-    seed = run_seed(
-        SeedConfig(), scene=scene, predictions=predictions, tracks=tracks, progress=progress
-    )
-    adjusted = run_adjust(BundleConfig(threads=threads), seed=seed, progress=progress)
-    refined = adjusted.report.status == "refined"
-    return adjusted.model if refined else drop_points_behind_cameras(seed)
+    seed = seed_reconstruction(scene, predictions, tracks, SeedConfig())
+    model, report = adjust(seed, BundleConfig(threads=threads), progress)
+    return model if report.status == "refined" else drop_points_behind_cameras(seed)
 
 
 def model_poses(model: pycolmap.Reconstruction, scene: Scene) -> Float64:

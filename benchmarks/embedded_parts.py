@@ -129,6 +129,7 @@ def ingest(images: Sequence[Path]) -> Scene:
         IngestConfig(),
         files=discover(list(images)),
         masks={},
+        rig=None,
         preprocessing=model_preprocessing(PredictConfig()),
         progress=SilentProgress(),
     )

@@ -9,7 +9,9 @@ from typing import Any
 import pycolmap
 
 from vggt_sfm import ReconstructConfig
+from vggt_sfm.ba.config import SeedConfig
 from vggt_sfm.benchmarks.colmap_run import ColmapOptions
+from vggt_sfm.io.plain import from_plain, to_plain
 
 
 def self_calibrated(config: ReconstructConfig, camera: pycolmap.Camera | None) -> ReconstructConfig:
@@ -19,11 +21,9 @@ def self_calibrated(config: ReconstructConfig, camera: pycolmap.Camera | None) -
 
 def given(config: ReconstructConfig, camera: pycolmap.Camera) -> ReconstructConfig:
     """Every value as the ground truth has it, and held."""
-    values: dict[str, Any] = {"camera_model": camera.model.name, "camera_params": params(camera)}
-    adjusting = replace(
-        config.adjust, refine_focal=False, refine_distortion="no", refine_principal_point="no"
-    )
-    return replace(config, seed=replace(config.seed, **values), adjust=adjusting)
+    seed = {**to_plain(config.seed), "camera_model": camera.model.name}
+    seed_config = from_plain(SeedConfig, seed)
+    return replace(config, seed=seed_config, prior=replace(config.prior, intrinsics=params(camera)))
 
 
 def free_principal_point(config: ReconstructConfig, camera: pycolmap.Camera) -> ReconstructConfig:

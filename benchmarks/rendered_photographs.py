@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import pycolmap
 import torch
 from PIL import ExifTags, Image
+from pycolmap import Camera
 
 from vggt_sfm import training
 from vggt_sfm._checks import Float64, UInt8
@@ -78,12 +81,13 @@ def write_photographs(folder: Path, shots: Shots) -> Photographs:
     _, lens = np.unique(focal, return_inverse=True)
     colors = (shots.color * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     depths = torch.where(shots.depth < _FARTHEST, shots.depth, 0).cpu().numpy()
+    names = [f"{s:02d}.png" for s in range(len(colors))]
     for s, (color, depth) in enumerate(zip(colors, depths, strict=True)):
-        _write_image(folder / "images" / f"{s:02d}.png", color, f"lens {lens[s]}")
+        write_image(folder / "images" / names[s], color, f"lens {lens[s]}")
         Image.fromarray((depth / METRES).round().astype(np.uint16)).save(
-            folder / "depth" / f"{s:02d}.png", compress_level=1
+            folder / "depth" / names[s], compress_level=1
         )
-    _write_truth(folder / "gt", shots)
+    write_truth(folder / "gt", names, true_lenses(shots), shots.cameras.cam_from_world)
     # last: a folder that has it is whole
     save_arrays(
         folder / _CAMERAS,
@@ -93,23 +97,38 @@ def write_photographs(folder: Path, shots: Shots) -> Photographs:
     return read_photographs(folder)
 
 
-def _write_truth(folder: Path, shots: Shots) -> None:
-    """Write a COLMAP model without points, as ``vggt-sfm bench poses`` reads it."""
-    model = pycolmap.Reconstruction()
+def true_lenses(shots: Shots) -> list[Camera]:
+    """Return the S pinhole cameras of rendered views."""
     height, width = shots.color.shape[-2:]
-    cameras = zip(shots.cameras.cam_from_world, shots.cameras.intrinsics, strict=True)
-    for s, (pose, K) in enumerate(cameras):
-        params = [K[0, 0], K[1, 1], K[0, 2], K[1, 2]]
-        camera = pycolmap.Camera(
-            camera_id=s + 1, model="PINHOLE", width=width, height=height, params=params
-        )
+    return [
+        Camera(model="PINHOLE", width=width, height=height, params=K[[0, 1, 0, 1], [0, 1, 2, 2]])
+        for K in shots.cameras.intrinsics
+    ]
+
+
+def write_truth(
+    folder: Path, names: Sequence[str], lenses: Sequence[Camera], poses: Float64
+) -> None:
+    """Write a COLMAP model without points, as ``vggt-sfm bench poses`` reads it.
+
+    Args:
+        folder: Of the model.
+        names: Of S images.
+        lenses: Of each image.
+        poses: (S, 3, 4) cam_from_world.
+    """
+    model = pycolmap.Reconstruction()
+    for s, (name, lens, pose) in enumerate(zip(names, lenses, poses, strict=True), start=1):
+        camera = copy(lens)
+        camera.camera_id = s
         model.add_camera_with_trivial_rig(camera)
-        image = pycolmap.Image(name=f"{s:02d}.png", camera_id=s + 1, image_id=s + 1)
+        image = pycolmap.Image(name=name, camera_id=s, image_id=s)
         model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose))
     write_sparse(folder, model)
 
 
-def _write_image(path: Path, color: UInt8, camera: str) -> None:
+def write_image(path: Path, color: UInt8, camera: str) -> None:
+    """Write an (H, W, 3) image whose EXIF data name a camera, but no focal length."""
     exif = Image.Exif()
     exif[ExifTags.Base.Model] = camera
     Image.fromarray(color).save(path, exif=exif, compress_level=1)

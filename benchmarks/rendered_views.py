@@ -12,7 +12,7 @@ from vggt_sfm.benchmarks.rendered_photographs import WIDTH, Shots, cut, height_o
 from vggt_sfm.geometry.rigid import rotation_angle_deg
 from vggt_sfm.training.photograph import photograph
 from vggt_sfm.training.scenes.cameras import Cameras, random_cameras
-from vggt_sfm.training.scenes.description import stack_scenes
+from vggt_sfm.training.scenes.description import SceneDescription, stack_scenes
 from vggt_sfm.training.scenes.draw import KINDS, random_scene
 from vggt_sfm.training.seeds import FIRST_TEST_SEED
 from vggt_sfm.training.textures import TextureBank
@@ -58,17 +58,30 @@ def draw_shots(
     Raises:
         RuntimeError: If no cameras fit any scene.
     """
-    rng, height = np.random.default_rng(chosen.seed), height_of(width)
+    rng = np.random.default_rng(chosen.seed)
+    scene, cameras = draw_views(chosen.kind, rng, bank, views, width)
+    shots = shoot(scene, cameras, bank, width)
+    return replace(shots, color=photograph(shots.color, rng))
+
+
+def draw_views(
+    kind: str, rng: np.random.Generator, bank: TextureBank, views: int, width: int
+) -> tuple[SceneDescription, Cameras]:
+    """Draw a scene of a kind and cameras whose images are ``width`` wide.
+
+    Raises:
+        RuntimeError: If no cameras fit any scene.
+    """
+    height = height_of(width)
     for _ in range(_ATTEMPTS):
-        scene, stage = random_scene(rng, bank.count, chosen.kind)
+        scene, stage = random_scene(rng, bank.count, kind)
         cameras = cut(random_cameras(stage, _CANDIDATES, width, rng), width)
         usable, overlap = survey(stack_scenes([scene], bank.device), cameras, height, width)
         order = rng.permutation(usable).tolist()
         kept = mostly_moderate(moderate_pairs(cameras, overlap), order, views)
         if kept is not None:
-            shots = shoot(scene, rows_of(cameras, kept), bank, width)
-            return replace(shots, color=photograph(shots.color, rng))
-    raise RuntimeError(f"no {views} cameras fit any of {_ATTEMPTS} scenes of kind {chosen.kind}")
+            return scene, rows_of(cameras, kept)
+    raise RuntimeError(f"no {views} cameras fit any of {_ATTEMPTS} scenes of kind {kind}")
 
 
 def rows_of(cameras: Cameras, rows: Sequence[int]) -> Cameras:

@@ -18,9 +18,11 @@ import numpy as np
 import pyceres
 import pycolmap
 
-from vggt_sfm._checks import Bool, Float64
+from vggt_sfm._checks import Bool
 from vggt_sfm.ba.bundle import Bundle, read_bundle
-from vggt_sfm.ba.config import SeedConfig
+from vggt_sfm.ba.config import BundleConfig, SeedConfig
+from vggt_sfm.ba.knowledge import NOTHING
+from vggt_sfm.ba.priors import make_priors
 from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.ba.solve import DENSE_LIMIT, Priors, Round, solve
 from vggt_sfm.benchmarks import markdown
@@ -142,14 +144,7 @@ def _options(images: int) -> pycolmap.BundleAdjustmentOptions:
 
 def _no_priors(bundle: Bundle) -> Priors:
     """Return priors that weigh nothing, because pycolmap's adjuster has none."""
-    nothing: Float64 = np.full(len(bundle.image_ids), np.inf)
-    return Priors(
-        cam_from_world=bundle.cam_from_world,
-        rotation_sigma_rad=nothing,
-        translation_sigma=nothing,
-        focal_px=np.array([camera.mean_focal_length() for camera in bundle.cameras]),
-        noise_px=1e-6,
-    )
+    return make_priors(bundle, _all(bundle), 1e-6, BundleConfig(pose_prior=False), NOTHING)
 
 
 def _all(bundle: Bundle) -> Bool:

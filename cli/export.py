@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """Write a model for Nerfstudio, gsplat, COLMAP and others.
 
-    FOLDER is the output of reconstruct, or holds a COLMAP model of whatever origin. Photographs
+    FOLDER is the output of reconstruct, holds a COLMAP model, or is a transforms.json. Photographs
     are copied, upright; nothing but earlier exports is replaced.
     """
     config = build_config(ExportConfig, None, given)

@@ -22,8 +22,11 @@ from vggt_sfm.errors import CapabilityError, VggtSfmError
 # command -> its module (which holds a click command called ``command``) and its line in --help
 COMMANDS = {
     "reconstruct": ("vggt_sfm.cli.reconstruct", "Turn photographs or a video into a COLMAP model."),
+    "adjust": ("vggt_sfm.cli.adjust", "Refine a model by bundle adjustment."),
     "export": ("vggt_sfm.cli.export", "Write a model for Nerfstudio, gsplat, COLMAP and others."),
+    "register": ("vggt_sfm.cli.register", "Find new photographs in a model, and add them to it."),
     "view": ("vggt_sfm.cli.view", "Look at a model in the browser."),
+    "compare": ("vggt_sfm.cli.compare", "Tell how far the cameras of two models are apart."),
     "demo": ("vggt_sfm.cli.demo", "Reconstruct a rendered scene whose cameras are known."),
     "weights": (
         "vggt_sfm.cli.weights",

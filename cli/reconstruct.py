@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 _ALIASES = {
     "exports.image_factors": "--image-factors",
     "ingest.masks": "--masks",
+    "ingest.cameras": "--cameras",
+    "ingest.rig": "--rig",
     "ingest.every": "--every",
     "ingest.max_frames": "--max-frames",
     **MODEL_ALIASES,
     "place.gps": "--gps",
     "place.positions": "--positions",
     "place.distances": "--distance",
+    "prior.intrinsics": "--intrinsics",
+    "prior.poses": "--pose-prior",
     "predict.point_source": "--point-source",
+    "seed.camera_model": "--camera-model",
     "track.database": "--database",
     "track.seed": "--seed",
 }
@@ -36,7 +41,14 @@ _logger = get_logger(__name__)
 
 
 @click.command("reconstruct")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.argument("images", nargs=-1, metavar="IMAGES...")
+@click.option(
+    "--images",
+    "more_images",
+    multiple=True,
+    metavar="DIR",
+    help="The same as IMAGES; may be given several times.",
+)
 @click.option(
     "-o",
     "--output",
@@ -59,6 +71,7 @@ _logger = get_logger(__name__)
 @common_options
 def command(
     images: tuple[str, ...],
+    more_images: tuple[str, ...],
     output: Path | None,
     threads: int | None,
     config_file: Path | None,
@@ -73,6 +86,9 @@ def command(
     cameras. From a video sharp frames are taken, a step of the camera apart.
     """
     start = time.monotonic()
+    images = (*images, *more_images)
+    if not images:
+        raise click.MissingParameter(param_hint="IMAGES...", param_type="argument")
     for name in ("track__threads", "adjust__threads"):
         given[name] = threads if given[name] is None else given[name]
     config = build_config(ReconstructConfig, config_file, given)

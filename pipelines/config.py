@@ -10,6 +10,7 @@ from vggt_sfm.ba.config import BundleConfig, SeedConfig
 from vggt_sfm.export.words import ExportConfig, ExportWord
 from vggt_sfm.models.choice import PredictConfig
 from vggt_sfm.placing.config import PlaceConfig
+from vggt_sfm.priors.config import PriorConfig
 from vggt_sfm.tracking.config import TrackConfig
 
 StageName = Literal["ingest", "predict", "track", "adjust", "export"]
@@ -28,9 +29,15 @@ class IngestConfig:
     alpha_masks: bool = True
     """Let tracks keep off the transparent pixels of photos that have some and no mask of their own:
     those with an alpha below 128 of 255."""
-    camera_per_folder: bool = True
-    """Take photos in different sub-folders to be from different cameras, whatever their EXIF data
-    say; without it, equal size and EXIF data make one camera."""
+    cameras: Literal["auto", "one", "folder", "exif", "image"] = "auto"
+    """Which photos share intrinsics: all of one size, those of a folder, those with the same size
+    and EXIF camera, or none. auto: those of a folder with the same size and EXIF camera; photos of
+    several sizes that do not name their camera share none."""
+    rig: Path | None = None
+    """COLMAP's rig_config.json: photos whose names begin with the image_prefix of one of its
+    cameras share that camera's intrinsics. Those with the same name after it were taken at once:
+    cameras stay together, at cam_from_rig where it is given, whose unit, metres, gives the
+    scale."""
     every: int | None = None
     """Take exactly every Nth frame of a video, from the first, instead of choosing by sharpness and
     parallax; and every Nth photo, in order of names."""
@@ -54,9 +61,16 @@ class ReconstructConfig:
     track: TrackConfig = field(default_factory=TrackConfig)
     seed: SeedConfig = field(default_factory=SeedConfig)
     adjust: BundleConfig = field(default_factory=BundleConfig)
+    prior: PriorConfig = field(default_factory=PriorConfig)
     place: PlaceConfig = field(default_factory=PlaceConfig)
+    from_npz: Path | None = None
+    """Take cameras and depth from this npz file, which another network made, instead of running
+    one; only photos that it names are used."""
     ba: bool = True
     """Refine the prediction by bundle adjustment."""
+    rescue: bool = True
+    """Where the adjustment ends in a wrong place, try other starts and other tracks, and keep what
+    the tracks say is best."""
     save_database: bool = False
     """Write COLMAP's database.db beside the model: the tracks as keypoints and verified matches."""
     export: tuple[ExportWord, ...] = ()
@@ -71,3 +85,16 @@ class ReconstructConfig:
     """Stop after this stage."""
     strict: bool = False
     """Fail where the adjustment is rejected or an image is left out."""
+
+    def __post_init__(self) -> None:
+        if self.from_npz is None:
+            return
+        of_network = {
+            "weights": self.predict.weights is not None,
+            "model": self.predict.model is not None,
+            "point_source": self.predict.point_source != "depth",
+            "preprocess": self.ingest.preprocess != "auto",
+        }
+        odd = [name for name, is_given in of_network.items() if is_given]
+        if odd:
+            raise ValueError(f"from_npz takes the place of a network: leave out {', '.join(odd)}")

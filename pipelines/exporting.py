@@ -113,18 +113,19 @@ def export(
     masks: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[Exported]:
-    """Export the result of a run, or any COLMAP model.
+    """Export the result of a run, or any other model.
 
     Each export is written whole or not at all; what an earlier export made is replaced, anything
     else is left alone.
 
     Args:
-        folder: The output of ``reconstruct``, a model folder, or one with ``sparse/0``.
+        folder: The output of ``reconstruct``; a folder that is or holds a COLMAP model; a
+            ``transforms.json``, or a folder with one.
         words: What to export to.
         output: Where to; by default the output of the run itself, or ``vggt-sfm-export`` in the
             folder of another model.
         config: Options.
-        images: Where the photographs are, if not where the run found them, or in ``images``.
+        images: Where the photographs are, if not where the run found them, or beside the model.
         masks: Where masks of the photographs are, named as in COLMAP; a run knows its own.
         progress: Where to report long work.
 
@@ -144,7 +145,8 @@ def export(
         None if masks is None else Path(masks),
     )
     if output is None:
-        output = folder if is_run(folder) else folder / EXPORT_FOLDER
+        beside = folder.parent if folder.is_file() else folder
+        output = folder if is_run(folder) else beside / EXPORT_FOLDER
     return export_opened(opened, words, Path(output).absolute(), config, progress=progress)
 
 

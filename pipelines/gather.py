@@ -108,7 +108,7 @@ def gather(
 def without_choice(config: IngestConfig) -> IngestConfig:
     """Leave out what only chooses files: where these lie and what they hold is a key already."""
     plain = IngestConfig()
-    return replace(config, masks=None, every=plain.every, max_frames=plain.max_frames)
+    return replace(config, masks=None, rig=None, every=plain.every, max_frames=plain.max_frames)
 
 
 def _find_videos(listed: list[Source], exclude: Sequence[Path]) -> list[Path]:

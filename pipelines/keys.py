@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from vggt_sfm.errors import InputError
 from vggt_sfm.io.images import ImageFile, file_sha256
+from vggt_sfm.models.choice import PredictConfig
 from vggt_sfm.pipelines.stage import fingerprint
 from vggt_sfm.tracking.database_file import database_files
 
@@ -25,6 +27,15 @@ def mask_key(masks: Mapping[str, Path]) -> str:
     return fingerprint({name: (path, file_sha256(path)) for name, path in masks.items()})
 
 
+def file_key(path: Path | None) -> str:
+    """Return a key that changes with the content of a file, wherever it lies.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    return "" if path is None else file_sha256(path)
+
+
 def database_key(path: Path | None) -> str:
     """Return a key that changes with the content of a database, wherever it lies.
 
@@ -32,6 +43,11 @@ def database_key(path: Path | None) -> str:
         InputError: If it cannot be read.
     """
     return "" if path is None else fingerprint([file_sha256(f) for f in database_files(path)])
+
+
+def how_to_predict(config: PredictConfig) -> PredictConfig:
+    """Leave out where the weights come from: their content is part of the key already."""
+    return replace(config, weights=None, model=None, offline=False, commercial_only=False)
 
 
 def _sha256(file: ImageFile) -> str:

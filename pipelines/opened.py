@@ -1,4 +1,4 @@
-"""Open the result of a run, or any COLMAP model, for what people do next."""
+"""Open the result of a run, or any other model, for what people do next."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, TypeVar
 from vggt_sfm._log import get_logger
 from vggt_sfm.ba.seed import drop_points_behind_cameras, seed_reconstruction
 from vggt_sfm.errors import InputError
-from vggt_sfm.io.colmap import find_sparse, read_sparse
+from vggt_sfm.io.colmap import read_sparse
 from vggt_sfm.io.images import ImageFile
 from vggt_sfm.io.masks import find_masks, read_mask, with_mask
+from vggt_sfm.io.models import find_model, read_model
 from vggt_sfm.io.opened import OpenedModel, PhotoDepth, scaled_to_points, without_masked
 from vggt_sfm.io.photos import find_photos
 from vggt_sfm.io.plain import from_plain
+from vggt_sfm.io.transforms import PHOTO_FOLDERS
 from vggt_sfm.pipelines.placed import METRES
 from vggt_sfm.pipelines.report import RUN_FILE, RunReport
 from vggt_sfm.pipelines.stage import Stage, Workspace
-from vggt_sfm.pipelines.stages import INGEST, PREDICT, TRACK
+from vggt_sfm.pipelines.stages import INGEST, KNOW, PREDICT, TRACK
 from vggt_sfm.placing.place import apply, sim3d
+from vggt_sfm.priors.world import KnownWorld, into_known_world
 from vggt_sfm.scene import Frame, Predictions, Scene
 
 if TYPE_CHECKING:
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WORK = "work"
 _logger = get_logger(__name__)
-_USUAL_PHOTO_FOLDERS = ("images", "../images", "../../images")
 
 
 def is_run(folder: Path) -> bool:
@@ -59,29 +61,51 @@ def stage_result(folder: Path, report: RunReport, stage: Stage[T]) -> T | None:
 
 
 def open_model(folder: Path, images: Path | None = None, masks: Path | None = None) -> OpenedModel:
-    """Open the output folder of a run, or a folder with a COLMAP model of whatever origin.
+    """Open the output folder of a run, or a model of whatever origin.
 
     Args:
-        folder: The output folder; a model folder; or one that holds ``sparse/0`` or ``sparse``.
-        images: Where the photographs are, if not where the run found them, or in ``images``.
+        folder: The output folder; a folder that is or holds a COLMAP model; a ``transforms.json``,
+            or a folder with one.
+        images: Where the photographs are, if not where the run found them, or beside the model.
         masks: Where masks of the photographs are, named as in COLMAP; a run knows its own.
 
     Raises:
         InputError: If there is no readable model, or one of the folders is missing.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
     if images is not None and not images.is_dir():
         raise InputError(f"--images {images}: no such folder")
-    if is_run(folder):
-        opened = _open_run(folder, read_run(folder), images)
+    report = _report_of(folder)
+    if report is not None:
+        opened = _open_run(folder, report, images)
     else:
-        sparse = find_sparse(folder)
-        model = read_sparse(sparse)
-        usual = (sparse / name for name in _USUAL_PHOTO_FOLDERS)
-        where = images or next((path.resolve() for path in usual if path.is_dir()), None)
-        opened = OpenedModel(model=model, frames=find_photos(model, where) if where else {})
+        found = find_model(folder)
+        model = read_model(found)
+        beside = _photos_beside(model, found) if images is None else find_photos(model, images)
+        opened = OpenedModel(model=model, frames=beside)
     return opened if masks is None else replace(opened, frames=_masked(opened.frames, masks))
+
+
+def _report_of(folder: Path) -> RunReport | None:
+    """Return the report of a run; None for other models, and runs of other versions."""
+    if not is_run(folder):
+        return None
+    try:
+        return read_run(folder)
+    except InputError as error:
+        find_model(folder)  # or there is nothing to open
+        _logger.warning("%s; only its model is opened", error)
+        return None
+
+
+def _photos_beside(model: pycolmap.Reconstruction, found: Path) -> dict[str, Frame]:
+    """Find the photographs of a COLMAP model in ``images``; other files name them from theirs."""
+    root, others = (found.parent, (".",)) if found.is_file() else (found, ())
+    for name in (*PHOTO_FOLDERS, *others):
+        folder = (root / name).resolve()
+        frames = find_photos(model, folder) if folder.is_dir() else {}
+        if frames:
+            return frames
+    return {}
 
 
 def _masked(frames: Mapping[str, Frame], masks: Path) -> dict[str, Frame]:
@@ -96,10 +120,14 @@ def _open_run(folder: Path, report: RunReport, images: Path | None) -> OpenedMod
     model = read_sparse(folder / report.sparse)
     scene = stage_result(folder, report, INGEST)
     predictions = stage_result(folder, report, PREDICT)
+    world = stage_result(folder, report, KNOW) or KnownWorld()
+    if scene and predictions:
+        predictions = into_known_world(predictions, scene, world)
     tracks = stage_result(folder, report, TRACK)
     before = None
     if report.status == "adjusted" and scene and predictions and tracks:
-        seed = seed_reconstruction(scene, predictions, tracks, report.config.seed)
+        config = report.config.seed
+        seed = seed_reconstruction(scene, predictions, tracks, config, world.knowledge)
         before = drop_points_behind_cameras(seed)
     if scene is not None and images is not None:
         scene = replace(scene, frames=tuple(_moved(frame, images) for frame in scene.frames))

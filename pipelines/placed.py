@@ -14,8 +14,10 @@ from vggt_sfm.errors import InputError
 from vggt_sfm.io.opened import LEAST_POINTS, OpenedModel, depth_ratios
 from vggt_sfm.placing.config import PlaceConfig
 from vggt_sfm.placing.ends import Depth, DepthAt
-from vggt_sfm.placing.place import apply, place
+from vggt_sfm.placing.place import apply, place, sim3d
 from vggt_sfm.placing.report import PlacementReport
+from vggt_sfm.placing.rig_scale import place_by_rigs
+from vggt_sfm.priors.world import KnownWorld
 from vggt_sfm.scene import Frame
 
 if TYPE_CHECKING:
@@ -28,20 +30,45 @@ _UNCHECKED_SIGMA = 0.2  # relative, of depth that too few points can be compared
 
 
 def in_metres(
-    opened: OpenedModel, frames: Sequence[Frame], config: PlaceConfig
+    opened: OpenedModel,
+    frames: Sequence[Frame],
+    config: PlaceConfig,
+    world: KnownWorld,
 ) -> tuple[OpenedModel, PlacementReport]:
     """Give a result metres where something tells them.
 
     What was asked for and cannot be done is said in a warning and in the report; it loses nothing.
+
+    Args:
+        opened: The result.
+        frames: Its photographs.
+        config: What is known.
+        world: Where known cameras have put the result; only what is asked for moves it again.
+            Baselines of its rigs give metres where nothing else does.
     """
+    asked = config.distances or config.positions or config.gps == "yes"
+    if world.known_from_predicted is not None and not asked:
+        return _left_where_it_is(opened, world, "it is that of the known cameras")
     try:
         new_from_old, placement = place(opened.model, frames, config, depth_at(opened))
     except InputError as error:
         _logger.warning("the model keeps its own units: %s", error)
-        return opened, PlacementReport(source="none", reason=str(error))
+        return _left_where_it_is(opened, world, str(error))
     if new_from_old is None:
-        return opened, placement
+        by_rig = place_by_rigs(opened.model, world.knowledge.rigs)
+        if by_rig is None or by_rig.new_from_old is None:
+            return opened, placement
+        new_from_old, placement = sim3d(by_rig.new_from_old), by_rig
     return placed(opened, new_from_old, placement), placement
+
+
+def _left_where_it_is(
+    opened: OpenedModel, world: KnownWorld, reason: str
+) -> tuple[OpenedModel, PlacementReport]:
+    known = world.placement
+    if known is None:
+        return opened, PlacementReport(source="none", reason=reason)
+    return replace(opened, unit=METRES, georeferenced=known.georeferenced), known
 
 
 def placed(

@@ -10,23 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vggt_sfm._log import Progress, SilentProgress, get_logger
-from vggt_sfm.ba.report import BundleReport
 from vggt_sfm.ba.seed import drop_points_behind_cameras
 from vggt_sfm.errors import InputError, ReconstructionError, VggtSfmError
 from vggt_sfm.export.words import check_capable
 from vggt_sfm.inference import Predictor, open_predictor
 from vggt_sfm.io.colmap_database import check_replaceable
-from vggt_sfm.io.images import ImageFile
-from vggt_sfm.io.masks import find_masks
 from vggt_sfm.io.opened import OpenedModel
-from vggt_sfm.models.choice import PredictConfig, model_preprocessing
 from vggt_sfm.models.store import with_environment
 from vggt_sfm.pipelines.config import ReconstructConfig
 from vggt_sfm.pipelines.exporting import export_opened
-from vggt_sfm.pipelines.gather import Sources, default_output, find_sources, gather, without_choice
-from vggt_sfm.pipelines.keys import content_key, database_key, mask_key
+from vggt_sfm.pipelines.from_npz import take_predictions
+from vggt_sfm.pipelines.gather import Sources, default_output, find_sources, gather
+from vggt_sfm.pipelines.keys import (
+    database_key,
+    how_to_predict,
+)
 from vggt_sfm.pipelines.opened import WORK, opened_result
 from vggt_sfm.pipelines.placed import in_metres
+from vggt_sfm.pipelines.prepare import given_by_user, in_known_world, ingested
+from vggt_sfm.pipelines.refine import refine
 from vggt_sfm.pipelines.report import (
     NetworkReport,
     RunReport,
@@ -41,23 +43,20 @@ from vggt_sfm.pipelines.result import ReconstructResult
 from vggt_sfm.pipelines.run import LastStageDone, Run
 from vggt_sfm.pipelines.stage import Artifact, Workspace, fingerprint
 from vggt_sfm.pipelines.stages import (
-    ADJUST,
     DATABASE,
     EXPORT,
-    INGEST,
     PREDICT,
     SEED,
     STAGES,
     TRACK,
     write_model,
 )
-from vggt_sfm.placing.place import check_place
 from vggt_sfm.report.facts import Verdict
 from vggt_sfm.report.page import remove_page
-from vggt_sfm.scene import Scene
+from vggt_sfm.scene import SkippedFile
 
 if TYPE_CHECKING:
-    import pycolmap
+    pass
 
 _logger = get_logger(__name__)
 
@@ -89,7 +88,8 @@ def reconstruct(
         ReconstructionError: If nothing could be written, or ``config.strict`` forbids the result.
     """
     config = config or ReconstructConfig()
-    config = replace(config, predict=with_environment(config.predict))
+    if config.from_npz is None:
+        config = replace(config, predict=with_environment(config.predict))
     output = (Path(output) if output is not None else default_output(images)).absolute()
     masks = config.ingest.masks
     sources = find_sources(images, exclude=[output, masks] if masks else [output])
@@ -159,17 +159,20 @@ def _run_stages(
     predictor: Predictor | None,
 ) -> _Result:
     files = gather(sources, output, config.ingest, run.progress)
+    left_out: tuple[SkippedFile, ...] = ()
+    if config.from_npz is not None:
+        predictor, files, left_out = take_predictions(config.from_npz, files)
     predictor = predictor or open_predictor(config.predict, run.progress)
     if predictor.advice:
         _logger.info("%s", predictor.advice)
-    scene = _ingested(run, files, config)
+    scene = ingested(run, files, left_out, config, predictor)
+    given = given_by_user(config, scene.value)
     network = network_report(predictor)
+    keyed_predictor = Artifact(_network_key(network), predictor)
     predictions = run(
-        PREDICT,
-        _how_to_predict(config.predict),
-        scene=scene,
-        predictor=Artifact(_network_key(network), predictor),
+        PREDICT, how_to_predict(config.predict), scene=scene, predictor=keyed_predictor
     )
+    world, predictions = in_known_world(run, config, given, scene, predictions)
     tracks = run(
         TRACK,
         replace(config.track, database=None),  # its content is an input, wherever it lies
@@ -177,25 +180,43 @@ def _run_stages(
         predictions=predictions,
         database=Artifact(database_key(config.track.database), config.track.database),
     )
-    seed = run(SEED, config.seed, scene=scene, predictions=predictions, tracks=tracks)
+    knowledge = Artifact(world.key, world.value.knowledge)
+    seed = run(
+        SEED,
+        config.seed,
+        scene=scene,
+        predictions=predictions,
+        tracks=tracks,
+        knowledge=knowledge,
+    )
     predicted = drop_points_behind_cameras(seed.value)
     write_model(output, predicted)  # on disk before the adjustment may fail
-    model, bundle, reason = _adjusted(run, predicted, seed, config)
+    refined = refine(
+        run,
+        config,
+        predicted=predicted,
+        predictor=keyed_predictor,
+        scene=scene,
+        predictions=predictions,
+        tracks=tracks,
+        seed=seed,
+        knowledge=knowledge,
+    )
     wants_depth = config.report or config.export or config.place.distances
     opened = opened_result(
-        model,
+        refined.model,
         scene=scene.value,
         predictions=predictions.value if wants_depth else None,
-        before=predicted if reason is None else None,
+        before=predicted if refined.reason is None else None,
     )
-    opened, placement = in_metres(opened, scene.value.frames, config.place)
+    opened, placement = in_metres(opened, scene.value.frames, config.place, world.value)
     run(
         EXPORT,
         None,
         model=Artifact("", opened.model),
         output=Artifact("", output),
         scene=scene,
-        tracks=tracks,
+        tracks=refined.tracks,
         save_database=Artifact("", config.save_database),
         unit=Artifact("", opened.unit),
     )
@@ -206,56 +227,18 @@ def _run_stages(
         scene=scene.value,
         predictions=predictions.value,
         model=opened.model,
-        bundle=bundle,
+        bundle=refined.bundle,
+        rescue=refined.rescue,
         placement=placement,
-        reason=reason,
+        reason=refined.reason,
     )
     focals = predicted_focals(scene.value, predictions.value)
     return _Result(report=report, opened=opened, predicted_focal_px=focals)
 
 
-def _ingested(run: Run, files: list[ImageFile], config: ReconstructConfig) -> Artifact[Scene]:
-    masks = find_masks(config.ingest.masks, files) if config.ingest.masks else {}
-    preprocessing = model_preprocessing(config.predict)
-    scene = run(
-        INGEST,
-        without_choice(config.ingest),
-        files=Artifact(content_key(files), files),
-        masks=Artifact(mask_key(masks), masks),
-        preprocessing=Artifact(fingerprint(preprocessing), preprocessing),
-    )
-    for entry in scene.value.skipped:
-        _logger.warning("left out %s: %s", entry.name, entry.reason)
-    check_place(config.place, scene.value.frames)
-    return scene
-
-
-def _adjusted(
-    run: Run,
-    predicted: pycolmap.Reconstruction,
-    seed: Artifact[pycolmap.Reconstruction],
-    config: ReconstructConfig,
-) -> tuple[pycolmap.Reconstruction, BundleReport | None, str | None]:
-    """Return the model to write, the report of its adjustment, and why it was not adjusted."""
-    if predicted.num_images() == 1:
-        return predicted, None, "a single image cannot be adjusted"
-    if not config.ba:
-        return predicted, None, "bundle adjustment is off"
-    adjusted = run(ADJUST, config.adjust, seed=seed).value
-    bundle = adjusted.report
-    if bundle.status == "refined":
-        return adjusted.model, bundle, None
-    return predicted, bundle, f"adjustment {bundle.status}: {bundle.reason}"
-
-
 def _network_key(network: NetworkReport) -> str:
     """Leave out what is only told: other words for a licence are no other network."""
     return fingerprint((network.name, network.weights_sha256, network.device))
-
-
-def _how_to_predict(config: PredictConfig) -> PredictConfig:
-    """Leave out where the weights come from: their content is part of the key already."""
-    return replace(config, weights=None, model=None, offline=False, commercial_only=False)
 
 
 def _make_writable(output: Path) -> None:

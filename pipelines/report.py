@@ -11,6 +11,7 @@ from vggt_sfm._files import replacing
 from vggt_sfm.ba.report import BundleReport, ImageStatus
 from vggt_sfm.io.plain import to_plain
 from vggt_sfm.pipelines.config import ReconstructConfig
+from vggt_sfm.pipelines.ladder import RescueReport
 from vggt_sfm.pipelines.run import Run, StageRecord
 from vggt_sfm.pipelines.stage import versions, writing
 from vggt_sfm.pipelines.stages import POINTS, SPARSE
@@ -88,6 +89,8 @@ class RunReport:
     remarks: tuple[str, ...] = ()
     """What the network's run noticed."""
     bundle: BundleReport | None = None
+    rescue: RescueReport | None = None
+    """What was tried where the adjustment of the prediction ended in a wrong place."""
     placement: PlacementReport | None = None
     """What gave the model metres, or why nothing did."""
     stages: tuple[StageRecord, ...] = ()
@@ -168,6 +171,7 @@ def finished_report(
     predictions: Predictions,
     model: pycolmap.Reconstruction,
     bundle: BundleReport | None,
+    rescue: RescueReport | None,
     placement: PlacementReport,
     reason: str | None,
 ) -> RunReport:
@@ -198,10 +202,18 @@ def finished_report(
         images=outcomes,
         skipped=scene.skipped,
         network=network,
-        remarks=predictions.remarks,
+        remarks=(*predictions.remarks, *_of_rigs(bundle)),
         bundle=bundle,
+        rescue=rescue,
         placement=placement,
     )
+
+
+def _of_rigs(bundle: BundleReport | None) -> tuple[str, ...]:
+    """Return what is to be said where cameras of known rigs are not held together."""
+    if bundle is None or not bundle.rig.startswith("not"):
+        return ()
+    return (f"cameras of rigs are {bundle.rig}",)
 
 
 def strict_objection(report: RunReport) -> str | None:

@@ -88,6 +88,7 @@ def _run_facts(report: RunReport) -> RunFacts:
         ok=report.ok,
         reason=report.reason,
         bundle=report.bundle,
+        rescue=None if report.rescue is None else to_plain(report.rescue),
         skipped=report.skipped,
         remarks=report.remarks,
         stages=tuple(to_plain(report.stages)),

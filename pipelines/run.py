@@ -47,12 +47,16 @@ class Run:
     """The last stage to do."""
     records: list[StageRecord] = field(default_factory=list)
 
-    def __call__(self, stage: Stage[T], config: object, **inputs: Artifact[Any]) -> Artifact[T]:
+    def __call__(
+        self, stage: Stage[T], config: object, *, aside: str | None = None, **inputs: Artifact[Any]
+    ) -> Artifact[T]:
         """Return the result of a stage, from the workspace or by running it.
 
         Args:
             stage: What to do.
             config: The stage's options; part of the key.
+            aside: What this call is for, if it is beside the main line of stages: its record says
+                so, and ``until`` does not end there.
             **inputs: What it needs, by parameter name; their keys are part of the key.
 
         Returns:
@@ -72,7 +76,7 @@ class Run:
             value = stage.run(config, **values, progress=self.progress)
             self.workspace.save(stage, key, value, config)
         record = StageRecord(
-            name=stage.name,
+            name=stage.name if aside is None else f"{stage.name} ({aside})",
             key=key,
             cached=cached,
             seconds=round(time.perf_counter() - start, 3),
@@ -81,9 +85,9 @@ class Run:
         )
         self.records.append(record)
         _logger.info(
-            "%s: %s", stage.name, "unchanged" if cached else f"done in {record.seconds:.1f} s"
+            "%s: %s", record.name, "unchanged" if cached else f"done in {record.seconds:.1f} s"
         )
-        if self.until is not None and stage.name == self.until.name:
+        if aside is None and self.until is not None and stage.name == self.until.name:
             raise LastStageDone(stage.name)
         return Artifact(key, value)
 

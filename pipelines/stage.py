@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from vggt_sfm._files import replacing
 from vggt_sfm._log import get_logger
 from vggt_sfm.errors import ReconstructionError
 from vggt_sfm.io import hdf5
-from vggt_sfm.io.plain import to_plain
+from vggt_sfm.io.plain import from_plain, to_plain
 
 T = TypeVar("T")
 _logger = get_logger(__name__)
@@ -51,6 +52,27 @@ class Hdf5Store(Generic[T]):
     def load(self, path: Path) -> T:
         """Read the dataclass back."""
         return hdf5.load(path, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonStore(Generic[T]):
+    """A dataclass of plain values as one JSON file."""
+
+    kind: type[T]
+    suffix: str = ".json"
+
+    def save(self, path: Path, value: T, attributes: Mapping[str, str]) -> None:
+        """Write the dataclass."""
+        text = json.dumps({"value": to_plain(value), "attributes": dict(attributes)})
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def load(self, path: Path) -> T:
+        """Read the dataclass back."""
+        try:
+            return from_plain(self.kind, json.loads(path.read_text(encoding="utf-8"))["value"])
+        except (OSError, KeyError, TypeError) as error:
+            raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

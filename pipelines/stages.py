@@ -12,6 +12,7 @@ from vggt_sfm._files import replacing_folder
 from vggt_sfm._log import Progress
 from vggt_sfm.ba.adjust import adjust
 from vggt_sfm.ba.config import BundleConfig, SeedConfig
+from vggt_sfm.ba.knowledge import Knowledge, KnownCamera, KnownRig
 from vggt_sfm.ba.report import BundleReport
 from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.errors import InputError
@@ -22,12 +23,15 @@ from vggt_sfm.io.images import ImageFile, read_frame
 from vggt_sfm.io.kept_images import KeptImages
 from vggt_sfm.io.masks import read_mask, with_alpha_mask, with_mask
 from vggt_sfm.io.plain import from_plain, to_plain
-from vggt_sfm.io.preprocess import network_images, plan_pixel_maps
-from vggt_sfm.io.shared_cameras import separate_folders, separate_unknown_cameras
+from vggt_sfm.io.preprocess import NO_IMAGES, network_images, plan_pixel_maps, stretched_maps
+from vggt_sfm.io.shared_cameras import with_shared_cameras
 from vggt_sfm.models.choice import PredictConfig, Preprocessing
 from vggt_sfm.pipelines.config import IngestConfig
-from vggt_sfm.pipelines.stage import Hdf5Store, Stage, writing
-from vggt_sfm.scene import Frame, Predictions, Scene, SkippedFile, Tracks
+from vggt_sfm.pipelines.stage import Hdf5Store, JsonStore, Stage, writing
+from vggt_sfm.priors.config import PriorConfig
+from vggt_sfm.priors.poses import GivenPoses
+from vggt_sfm.priors.world import KnownWorld, known_world
+from vggt_sfm.scene import Frame, Predictions, Scene, Size, SkippedFile, Tracks
 from vggt_sfm.tracking.build import build_tracks
 from vggt_sfm.tracking.config import TrackConfig
 from vggt_sfm.tracking.threads import opencv_threads
@@ -79,7 +83,8 @@ def run_ingest(
     *,
     files: list[ImageFile],
     masks: Mapping[str, Path],
-    preprocessing: Preprocessing,
+    rig: Path | None,
+    preprocessing: Preprocessing | Size,
     progress: Progress,
 ) -> Scene:
     """Read the headers of all files and plan their way into the network.
@@ -87,7 +92,7 @@ def run_ingest(
     Files that cannot be decoded, and second copies of the same bytes, are left out.
 
     Raises:
-        InputError: If no file is left, or a mask cannot be used.
+        InputError: If no file is left, or a mask or the rig cannot be used.
     """
     frames: list[Frame] = []
     skipped: list[SkippedFile] = []
@@ -110,15 +115,14 @@ def run_ingest(
         raise InputError(f"none of {len(files)} image files can be read; {skipped[0].reason}")
     # Not left out like a photograph: without its mask it would be used where it must not.
     frames = [_masked(frame, masks.get(frame.name), config.alpha_masks) for frame in frames]
-    separate = separate_folders if config.camera_per_folder else separate_unknown_cameras
-    frames = separate(frames)
-    mode = preprocessing.mode if config.preprocess == "auto" else config.preprocess
-    pixel_maps = plan_pixel_maps(
-        [frame.size for frame in frames],
-        mode,
-        preprocessing.for_frames(len(frames)),
-        preprocessing.multiple,
-    )
+    frames = with_shared_cameras(frames, config.cameras, rig)
+    sizes = [frame.size for frame in frames]
+    if isinstance(preprocessing, Size):
+        pixel_maps = stretched_maps(sizes, preprocessing)
+    else:
+        mode = preprocessing.mode if config.preprocess == "auto" else config.preprocess
+        long_side = preprocessing.for_frames(len(frames))
+        pixel_maps = plan_pixel_maps(sizes, mode, long_side, preprocessing.multiple)
     return Scene(frames=tuple(frames), pixel_maps=pixel_maps, skipped=tuple(skipped))
 
 
@@ -132,7 +136,26 @@ def run_predict(
     config: PredictConfig, *, scene: Scene, predictor: Predictor, progress: Progress
 ) -> Predictions:
     """Ask the network for cameras and depth."""
-    return predictor(network_images(scene.frames, scene.pixel_maps), scene, progress)
+    images = network_images(scene.frames, scene.pixel_maps) if predictor.needs_images else NO_IMAGES
+    return predictor(images, scene, progress)
+
+
+def run_know(
+    config: PriorConfig,
+    *,
+    given: GivenPoses,
+    cameras: tuple[KnownCamera, ...],
+    rigs: tuple[KnownRig, ...],
+    scene: Scene,
+    predictions: Predictions,
+    progress: Progress,
+) -> KnownWorld:
+    """Find where predictions lie in the world of known cameras.
+
+    Raises:
+        InputError: If what is known does not fit.
+    """
+    return known_world(given, cameras, scene, predictions, config, rigs)
 
 
 def run_track(
@@ -161,17 +184,22 @@ def run_seed(
     scene: Scene,
     predictions: Predictions,
     tracks: Tracks,
+    knowledge: Knowledge,
     progress: Progress,
 ) -> pycolmap.Reconstruction:
     """Put predicted cameras and tracks together as a COLMAP model."""
-    return seed_reconstruction(scene, predictions, tracks, config)
+    return seed_reconstruction(scene, predictions, tracks, config, knowledge)
 
 
 def run_adjust(
-    config: BundleConfig, *, seed: pycolmap.Reconstruction, progress: Progress
+    config: BundleConfig,
+    *,
+    seed: pycolmap.Reconstruction,
+    knowledge: Knowledge,
+    progress: Progress,
 ) -> Adjusted:
     """Refine the model by bundle adjustment."""
-    model, report = adjust(seed, config, progress)
+    model, report = adjust(seed, config, progress, knowledge)
     return Adjusted(model=model, report=report)
 
 
@@ -203,11 +231,13 @@ def write_model(output: Path, model: pycolmap.Reconstruction) -> None:
 
 
 # Raise a version when the meaning of the stage's result changes: old results are then not found.
-INGEST = Stage(number=1, name="ingest", version=3, run=run_ingest, store=Hdf5Store(Scene))
+INGEST = Stage(number=1, name="ingest", version=4, run=run_ingest, store=Hdf5Store(Scene))
 PREDICT = Stage(number=2, name="predict", version=9, run=run_predict, store=Hdf5Store(Predictions))
+# Beside the prediction, which it is not copied into.
+KNOW = Stage(number=2, name="know", version=1, run=run_know, store=JsonStore(KnownWorld))
 TRACK = Stage(number=3, name="track", version=4, run=run_track, store=Hdf5Store(Tracks))
-SEED = Stage(number=4, name="seed", version=2, run=run_seed, store=None)
-ADJUST = Stage(number=5, name="adjust", version=5, run=run_adjust, store=AdjustedStore())
+SEED = Stage(number=4, name="seed", version=3, run=run_seed, store=None)
+ADJUST = Stage(number=5, name="adjust", version=6, run=run_adjust, store=AdjustedStore())
 EXPORT = Stage(number=6, name="export", version=1, run=run_export, store=None)
 
-STAGES = {stage.name: stage for stage in (INGEST, PREDICT, TRACK, SEED, ADJUST, EXPORT)}
+STAGES = {stage.name: stage for stage in (INGEST, PREDICT, KNOW, TRACK, SEED, ADJUST, EXPORT)}

@@ -24,3 +24,21 @@ def grouped_median(group: Int64, value: Float64, weight: Float64, num_groups: in
     _, upper_row = np.unique(group[upper], return_index=True)
     result[lower_group] = (value[lower][lower_row] + value[upper][upper_row]) / 2
     return result
+
+
+def pairs_within(group: Int64) -> tuple[Int64, Int64]:
+    """Return all pairs of rows that are of one group.
+
+    Args:
+        group: (n,) ascending, 0 or more.
+
+    Returns:
+        Two (m,) arrays of rows; the first of a pair is the smaller one.
+    """
+    firsts, seconds = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    # Two rows of one group are k rows apart for some small k.
+    for k in range(1, int(np.bincount(group).max(initial=1))):
+        same = np.flatnonzero(group[k:] == group[:-k])
+        firsts.append(same)
+        seconds.append(same + k)
+    return np.concatenate(firsts), np.concatenate(seconds)

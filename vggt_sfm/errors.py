@@ -48,6 +48,6 @@ def install_line(extra: str) -> str:
 
 
 class GateError(VggtSfmError):
-    """A benchmark fell below the baseline it was compared with."""
+    """A benchmark fell below its baseline, or a comparison missed what was asked of it."""
 
     exit_code = 7

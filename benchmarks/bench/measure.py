@@ -44,7 +44,7 @@ from vggt_sfm.errors import InputError
 from vggt_sfm.inference import open_predictor
 from vggt_sfm.io.colmap import poses_by_name
 from vggt_sfm.io.images import discover, read_frame
-from vggt_sfm.io.shared_cameras import separate_unknown_cameras
+from vggt_sfm.io.shared_cameras import with_shared_cameras
 from vggt_sfm.pipelines.report import NetworkReport, network_report
 from vggt_sfm.pipelines.result import ReconstructResult
 
@@ -254,7 +254,7 @@ def _one_camera(images: Path) -> bool:
     for file in discover(images):
         with suppress(InputError):  # such a photograph is left out
             frames.append(read_frame(file))
-    return len({frame.camera_key for frame in separate_unknown_cameras(frames)}) <= 1
+    return len({frame.camera_key for frame in with_shared_cameras(frames, "exif")}) <= 1
 
 
 def _gpu_peak_mb() -> float | None:

@@ -75,9 +75,8 @@ def test_modes_of_ours() -> None:
     freed = intrinsics.free_principal_point(plain, CAMERA)
     assert freed.adjust.refine_principal_point == "auto"
     held = intrinsics.given(plain, CAMERA)
-    assert not held.adjust.refine_focal
-    assert held.adjust.refine_distortion == held.adjust.refine_principal_point == "no"
-    assert held.seed.camera_params == "50.25,51,31,24.5"
+    assert (held.seed.camera_model, held.prior.intrinsics) == ("PINHOLE", "50.25,51,31,24.5")
+    assert held.prior.intrinsics_sigma == 0
 
 
 def test_a_pair_without_a_pose_counts_as_180_degrees() -> None:

@@ -173,7 +173,7 @@ def test_sub_folders_are_cameras_and_names_may_repeat(room: Path, tmp_path: Path
     keys = cameras(IngestConfig())
     assert list(keys) == ["a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg"]
     assert keys["a/1.jpg"] == keys["a/2.jpg"] != keys["b/1.jpg"] == keys["b/2.jpg"]
-    assert len(set(cameras(IngestConfig(camera_per_folder=False)).values())) == 1
+    assert len(set(cameras(IngestConfig(cameras="exif")).values())) == 1
 
 
 @pytest.mark.usefixtures("simulated_predictor")

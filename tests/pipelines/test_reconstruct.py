@@ -242,7 +242,7 @@ def test_masks_keep_the_model_off_and_are_noticed_when_they_change(
     assert _ran(reconstruct(room, tmp_path / "out", config)) == ["seed", "export"]
     Image.fromarray(hidden[:, ::-1]).save(masks / "img1.jpg.png")
     again = reconstruct(room, tmp_path / "out", config)
-    assert _ran(again) == ["ingest", "predict", "track", "seed", "export"]
+    assert _ran(again) == ["ingest", "predict", "know", "track", "seed", "export"]
     Image.fromarray(hidden[:100]).save(masks / "img2.jpg.png")
     with pytest.raises(InputError, match=r"img2\.jpg\.png: the mask has 320 x 100 px"):
         reconstruct(room, tmp_path / "out", config)

@@ -19,9 +19,9 @@ KILLED_IN = {
     "reading": [],
     "describe images": ["ingest"],
     "match pairs": ["ingest"],
-    "features": ["ingest", "predict"],
-    "adjust": ["ingest", "predict", "track"],
-    "export": ["ingest", "predict", "track", "adjust"],
+    "features": ["ingest", "predict", "know"],
+    "adjust": ["ingest", "predict", "know", "track"],
+    "export": ["ingest", "predict", "know", "track", "adjust"],
 }
 
 

@@ -33,6 +33,7 @@ SOURCES = {
         "vggt_sfm/models/*.py",
         "vggt_sfm/models/*/*.py",
     ],
+    "know": ["vggt_sfm/priors/*.py", "vggt_sfm/placing/*.py"],
     "track": ["vggt_sfm/tracking/*.py", "vggt_sfm/tracking/*/*.py", "vggt_sfm/_groups.py"],
     "adjust": ["vggt_sfm/ba/*.py", "vggt_sfm/_groups.py"],
 }

@@ -32,6 +32,7 @@ class SimulatedPredictor:
     commit: str | None = None
     device = "cpu"
     advice: str | None = "the predictor is simulated"
+    needs_images = True
 
     def __call__(self, images: Float32, scene: Scene, progress: Progress) -> Predictions:
         rng = np.random.default_rng(0)
@@ -60,7 +61,7 @@ class SimulatedPredictor:
 
 def install(put: Callable[[object, str, object], None] = setattr) -> None:
     """Put the simulated predictor where the pipeline opens the network."""
-    from vggt_sfm.pipelines import reconstruct
+    from vggt_sfm.pipelines import prepare, reconstruct
 
     def opened(config: PredictConfig, progress: Progress) -> SimulatedPredictor:
         return SimulatedPredictor()
@@ -69,4 +70,4 @@ def install(put: Callable[[object, str, object], None] = setattr) -> None:
         return Preprocessing("fit", 224, 14)
 
     put(reconstruct, "open_predictor", opened)
-    put(reconstruct, "model_preprocessing", preprocessing)
+    put(prepare, "model_preprocessing", preprocessing)

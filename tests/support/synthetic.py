@@ -6,13 +6,15 @@ What is measured rather than tested is made by ``benchmarks/synthetic.py``.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import pycolmap
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from vggt_sfm.geometry.cameras import project
-from vggt_sfm.geometry.rigid import invert
+from vggt_sfm.geometry.rigid import invert, transform_points
 from vggt_sfm.scene import Frame, PixelMap, Predictions, Scene, Size, Tracks
 
 Float64 = NDArray[np.float64]
@@ -39,6 +41,7 @@ def synthetic_scene(
     outliers: float = 0.0,
     size: Size = Size(400, 300),  # noqa: B008  (an immutable tuple)
     seed: int = 0,
+    poses: Float64 | None = None,
 ) -> SyntheticScene:
     """Put cameras on an arc around a cloud of points that all of them look at.
 
@@ -50,10 +53,11 @@ def synthetic_scene(
         outliers: Share of observations that are moved by up to 100 px.
         size: Image size; the network sees half of it.
         seed: Seed of everything random.
+        poses: (num_frames, 3, 4) other cameras than those on the arc.
     """
     rng = np.random.default_rng(seed)
     xyz = rng.uniform(-1, 1, (num_points, 3))
-    cam_from_world = orbit(num_frames, arc_deg)
+    cam_from_world = orbit(num_frames, arc_deg) if poses is None else poses
     focal = 1.1 * max(size)
     K = np.array([[focal, 0, size.width / 2], [0, focal, size.height / 2], [0, 0, 1]])
     intrinsics = np.tile(K, (num_frames, 1, 1))
@@ -170,3 +174,24 @@ def disturbed(
         ),
         tracks=replace(data.tracks, xyz=xyz),
     )
+
+
+def with_frames(data: SyntheticScene, **changes: list[Any]) -> SyntheticScene:
+    """The scene with fields of its frames replaced, one value a frame."""
+    frames = tuple(
+        replace(frame, **{name: values[s] for name, values in changes.items()})
+        for s, frame in enumerate(data.scene.frames)
+    )
+    return replace(data, scene=Scene(frames=frames, pixel_maps=data.scene.pixel_maps))
+
+
+def through_lens(data: SyntheticScene, camera: pycolmap.Camera, noise_px: float) -> SyntheticScene:
+    """The scene as another camera sees it; predictions do not know of it."""
+    rng = np.random.default_rng(0)
+    xy = np.empty_like(data.tracks.xy)
+    for s, pose in enumerate(data.cam_from_world):
+        rows = data.tracks.frame_index == s
+        in_camera = transform_points(pose, data.xyz[data.tracks.track_index[rows]])
+        xy[rows] = camera.img_from_cam(in_camera)
+    xy += rng.normal(0, noise_px, xy.shape)
+    return replace(data, tracks=replace(data.tracks, xy=xy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -11,32 +12,30 @@ import pycolmap
 
 from vggt_sfm._checks import Bool, Int64
 from vggt_sfm._log import Progress, get_logger
-from vggt_sfm.ba.bundle import Bundle, focal_lengths, measure, read_bundle, write_bundle
+from vggt_sfm.ba.acceptance import impossible_cameras, plausible_cameras, reason_to_reject
+from vggt_sfm.ba.bundle import (
+    Bundle,
+    focal_lengths,
+    measure,
+    pixels_a_reference_pixel,
+    read_bundle,
+    write_bundle,
+)
 from vggt_sfm.ba.config import BundleConfig
 from vggt_sfm.ba.covariance import PoseSigma, pose_sigmas
 from vggt_sfm.ba.distortion import without_zero_distortion
-from vggt_sfm.ba.evidence import Verdict
-from vggt_sfm.ba.gauge import align
+from vggt_sfm.ba.knowledge import NOTHING, Knowledge
 from vggt_sfm.ba.report import BundleReport, ImageReport
+from vggt_sfm.ba.rig_model import with_rigs
 from vggt_sfm.ba.rounds import Rounds
 from vggt_sfm.ba.selection import largest_component, with_two_views
 from vggt_sfm.ba.statuses import image_reports
+from vggt_sfm.ba.suspects import doubtful_pairs
 
 _logger = get_logger(__name__)
 
-_REFERENCE_WIDTH_PX = 518
-# A refined focal length may differ from its start by this factor at most.
-_MAX_FOCAL_CHANGE = 3.0
-# More than this, and held-out tracks must fit better by as much as exceeds it: focal lengths and
-# poses can trade along a valley where errors hardly change. On 203 rendered scenes without this
-# rule, the five worst adjustments had changed focal lengths by 1.7 to 2.7.
-_FREE_FOCAL_CHANGE = 1.5
-# Principal points farther from their start, of the longer side, and distortions larger than this
-# are no camera's but a scene's that does not determine them.
-_MAX_CENTER_CHANGE = 0.15
-_MAX_DISTORTION = 1.0
-# An adjustment that explains fewer of its observations is not believed.
-_LEAST_INLIER_RATIO = 0.3
+# At the reference width: the noise of good observations, and how much one can say.
+_USUAL_PX, _WORST_PX = 0.2, 4.0
 _TOO_SMALL = "the scene is too small for its distance from the origin of the predicted world"
 
 
@@ -57,7 +56,10 @@ class _Outcome:
 
 
 def adjust(
-    reconstruction: pycolmap.Reconstruction, config: BundleConfig, progress: Progress
+    reconstruction: pycolmap.Reconstruction,
+    config: BundleConfig,
+    progress: Progress,
+    knowledge: Knowledge = NOTHING,
 ) -> tuple[pycolmap.Reconstruction, BundleReport]:
     """Refine poses, intrinsics and points of a model, and keep the result only if it is better.
 
@@ -65,21 +67,26 @@ def adjust(
     comes back as it was, and the report says why.
 
     Args:
-        reconstruction: The start, unchanged.
+        reconstruction: The start, unchanged; every image is a frame of its own.
         config: Options.
         progress: Counts solver iterations.
+        knowledge: What a user knows of poses, in the model's world, of intrinsics and of rigs.
 
     Returns:
         A new model with the world frame and ids of the start, without outlier observations, and
-        the report. Images that could not be refined keep their pose and lose their observations.
+        the report. Images that could not be refined keep their pose and lose their observations,
+        but those of a rig stay with its other cameras. Ids of rigs and frames are new where rigs
+        are held.
     """
     started = time.monotonic()
     seed = read_bundle(reconstruction)
-    outcome = _adjust(seed, config, progress)
+    outcome = _adjust(seed, config, progress, knowledge)
     sigmas: dict[int, PoseSigma] = {}
     if outcome.status == "refined":
         result = write_bundle(outcome.bundle, reconstruction, outcome.kept)
-        sigmas = _sigmas(result, seed, outcome)
+        sigmas = _sigmas(result, seed, outcome)  # of free images: a rig makes them smaller
+        if outcome.bundle.rigs is not None:
+            result = with_rigs(result, outcome.bundle)
     else:
         result = pycolmap.Reconstruction(reconstruction)
         result.update_point_3d_errors()
@@ -93,10 +100,15 @@ def adjust(
         100 * outcome.inlier_ratios[0],
         100 * outcome.inlier_ratios[1],
     )
+    if report.rig:
+        level = logging.WARNING if report.rig.startswith("not") else logging.INFO
+        _logger.log(level, "adjust: cameras of rigs are %s", report.rig)
     return result, report
 
 
-def _adjust(seed: Bundle, config: BundleConfig, progress: Progress) -> _Outcome:
+def _adjust(
+    seed: Bundle, config: BundleConfig, progress: Progress, knowledge: Knowledge
+) -> _Outcome:
     unchanged = _Outcome(
         status="skipped",
         reason="",
@@ -107,7 +119,7 @@ def _adjust(seed: Bundle, config: BundleConfig, progress: Progress) -> _Outcome:
     )
     if len(seed.image_ids) < 2:
         return replace(unchanged, reason="one image")
-    unusable = _impossible_cameras(seed)
+    unusable = impossible_cameras(seed)
     for name in np.array(seed.names)[unusable]:
         _logger.warning("adjust: %s is left out: its predicted camera is not finite", name)
     usable = with_two_views(seed, ~unusable[seed.image_of] & _finite_observations(seed))
@@ -118,9 +130,9 @@ def _adjust(seed: Bundle, config: BundleConfig, progress: Progress) -> _Outcome:
     if images.sum() < 2:
         return replace(unchanged, reason="no two images share enough tracks")
 
-    px = float(np.median([max(c.width, c.height) for c in seed.cameras])) / _REFERENCE_WIDTH_PX
+    px = pixels_a_reference_pixel(seed)
     with progress.task("adjust", None) as task:
-        rounds = Rounds(seed, candidates, px, config, task.advance)
+        rounds = Rounds(seed, candidates, px, config, knowledge, task.advance)
         kept = rounds.run()
     unchanged = replace(unchanged, connected=images)
     if not rounds.reports:
@@ -134,29 +146,35 @@ def _adjust(seed: Bundle, config: BundleConfig, progress: Progress) -> _Outcome:
             float(np.mean(measure(rounds.bundle)[0][candidates] <= limit_px)),
         ),
     )
-    believable = _plausible_cameras(seed, rounds.bundle)
+    believable = plausible_cameras(seed, rounds.bundle)
     believable &= _count(seed.image_of[kept], len(images)) >= config.min_observations
     kept = with_two_views(seed, kept & believable[seed.image_of])
+    # What tied images together may be wrong matches, as between photographs of two places.
+    tied = largest_component(seed, kept)
+    kept = with_two_views(seed, kept & tied[seed.image_of])
+    tried = replace(tried, connected=images & (tied | ~believable))
     refined: Bool = np.asarray(_count(seed.image_of[kept], len(images)) > 0)
-    reason = _reason_to_reject(seed, rounds, refined, tried.inlier_ratios)
+    reason = reason_to_reject(seed, rounds, refined, tried.inlier_ratios)
     if reason:
         return replace(tried, status="rejected", reason=reason)
-    solved = without_zero_distortion(rounds.bundle, seed)
-    return _in_the_seeds_world(tried, solved, refined, kept, 1.01 * limit_px)
+    return _in_the_seeds_world(tried, rounds, refined, kept, 1.01 * limit_px)
 
 
 def _in_the_seeds_world(
-    tried: _Outcome, solved: Bundle, refined: Bool, kept: Bool, limit_px: float
+    tried: _Outcome, rounds: Rounds, refined: Bool, kept: Bool, limit_px: float
 ) -> _Outcome:
     """Accept an adjustment, if it survives the way back to the world of the seed."""
     seed = tried.bundle
     try:
-        aligned = align(solved, seed, refined, kept)
+        aligned = rounds.in_the_seeds_world(refined, kept)
     except ValueError:
         return replace(tried, status="rejected", reason=_TOO_SMALL)
     if not np.all(measure(aligned)[0][kept] <= limit_px):
         return replace(tried, status="rejected", reason=_TOO_SMALL)
+    aligned = without_zero_distortion(aligned, seed)
     poses = np.where(refined[:, None, None], aligned.cam_from_world, seed.cam_from_world)
+    if aligned.rigs is not None:
+        poses = aligned.rigs.held_together(poses, refined.astype(np.float64))
     return replace(
         tried,
         status="refined",
@@ -166,82 +184,9 @@ def _in_the_seeds_world(
     )
 
 
-def _impossible_cameras(seed: Bundle) -> Bool:
-    """Mark the (S,) images whose pose or intrinsics Ceres could not start from."""
-    camera_is_bad: Bool = np.array(
-        [
-            not np.isfinite(camera.params).all() or camera.mean_focal_length() <= 0
-            for camera in seed.cameras
-        ],
-        bool,
-    )
-    pose_is_good: Bool = np.asarray(np.isfinite(seed.cam_from_world).all(axis=(1, 2)))
-    return np.asarray(camera_is_bad[seed.camera_of] | ~pose_is_good, bool)
-
-
-def _plausible_cameras(seed: Bundle, solved: Bundle) -> Bool:
-    """Mark the (S,) images whose refined intrinsics a real camera may have."""
-    before, after = focal_lengths(seed), focal_lengths(solved)
-    plausible = (after < _MAX_FOCAL_CHANGE * before) & (after * _MAX_FOCAL_CHANGE > before)
-    for row, (old, new) in enumerate(zip(seed.cameras, solved.cameras, strict=True)):
-        moved = [
-            new.principal_point_x - old.principal_point_x,
-            new.principal_point_y - old.principal_point_y,
-        ]
-        extra = np.array(new.params)[list(new.extra_params_idxs())]
-        possible = np.abs(moved).max() <= _MAX_CENTER_CHANGE * max(old.width, old.height)
-        possible &= np.abs(extra).max(initial=0.0) <= _MAX_DISTORTION
-        plausible[seed.camera_of == row] &= bool(possible)
-    return np.asarray(plausible)
-
-
 def _finite_observations(seed: Bundle) -> Bool:
     xyz = seed.xyz[seed.point_of]
     return np.asarray(np.isfinite(seed.xy).all(axis=1) & np.isfinite(xyz).all(axis=1))
-
-
-def _reason_to_reject(
-    seed: Bundle, rounds: Rounds, refined: Bool, inlier_ratios: tuple[float, float]
-) -> str:
-    """Say why an adjustment is not believed, or return an empty string.
-
-    Ceres' own summary is no evidence: its cost falls when points move behind their cameras.
-    """
-    before, after = inlier_ratios
-    if not any(report.usable for report in rounds.reports):
-        return "Ceres found no usable solution"
-    if refined.sum() < 2:
-        return "fewer than two images kept enough observations and plausible intrinsics"
-    if after < before:
-        return f"it fits {after:.0%} of the observations, the prediction {before:.0%}"
-    if after < _LEAST_INLIER_RATIO:
-        return f"it fits only {after:.0%} of the observations"
-    verdict = rounds.verdict
-    if verdict is not None and verdict.gain < 0:
-        return _worse_for_held_out(verdict)
-    change = _focal_change(seed, rounds.bundle, refined)
-    better = verdict.before_px / max(verdict.after_px, 1e-9) if verdict is not None else 1.0
-    if verdict is not None and better < 1 / _FREE_FOCAL_CHANGE:
-        return _worse_for_held_out(verdict)
-    if better < change / _FREE_FOCAL_CHANGE:
-        return (
-            f"its focal length is {change:.1f} times off the predicted one, and tracks that were "
-            f"held out fit {better:.1f} times as well"
-        )
-    return ""
-
-
-def _worse_for_held_out(verdict: Verdict) -> str:
-    return (
-        f"tracks that were held out fit it no better than the prediction: median error "
-        f"{verdict.after_px:.2f} px instead of {verdict.before_px:.2f} px"
-    )
-
-
-def _focal_change(seed: Bundle, solved: Bundle, refined: Bool) -> float:
-    """By which factor, 1 or more, the usual focal length of the refined images has changed."""
-    ratio = float(np.median(focal_lengths(solved)[refined] / focal_lengths(seed)[refined]))
-    return max(ratio, 1 / ratio)
 
 
 def _sigmas(
@@ -266,25 +211,45 @@ def _report(
         kept=outcome.kept,
         refined=outcome.refined,
         connected=outcome.connected,
-        impossible=_impossible_cameras(seed),
+        impossible=impossible_cameras(seed),
         reason=outcome.reason,
+        fitting=outcome.inlier_ratios[1],
         sigmas=sigmas,
+        by_rig=_by_rig(outcome),
     )
     return BundleReport(
         status=outcome.status,
         reason=outcome.reason,
         images=images,
+        doubtful_pairs=doubtful_pairs(seed, outcome.kept) if outcome.refined.any() else (),
         rounds=tuple(outcome.rounds.reports) if outcome.rounds else (),
         trials=verdict.trials if verdict else (),
         held_out_before_px=verdict.before_px if verdict else None,
         held_out_after_px=verdict.after_px if verdict else None,
         inlier_ratio_before=outcome.inlier_ratios[0],
         inlier_ratio_after=outcome.inlier_ratios[1],
+        misfit=_misfit(outcome) if outcome.status == "refined" else None,
         mean_reprojection_error_px=_mean_error(result),
         focal_before_px=_median_focal(seed),
         focal_after_px=_median_focal(outcome.bundle),
         seconds=seconds,
+        rig=outcome.rounds.rig if outcome.rounds and outcome.status == "refined" else "",
     )
+
+
+def _by_rig(outcome: _Outcome) -> Bool:
+    """Mark the (S,) images that stand where adjusted images of their rig put them."""
+    rigs = outcome.bundle.rigs
+    if rigs is None:
+        return np.zeros(len(outcome.refined), bool)
+    return np.asarray(rigs.shared(outcome.refined) & ~outcome.refined)
+
+
+def _misfit(outcome: _Outcome) -> float:
+    """Return the mean Cauchy cost of all observations, at the noise of good ones."""
+    px = pixels_a_reference_pixel(outcome.bundle)
+    error = np.where(outcome.kept, measure(outcome.bundle)[0], np.inf)
+    return float(np.log1p(np.square(np.minimum(error / px, _WORST_PX) / _USUAL_PX)).mean())
 
 
 def _mean_error(model: pycolmap.Reconstruction) -> float | None:

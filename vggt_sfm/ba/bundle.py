@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pycolmap
 
 from vggt_sfm._checks import Bool, Float64, Int64, freeze
+from vggt_sfm.ba.rigs import Rigs
 from vggt_sfm.geometry.rigid import invert, transform_points
+
+_REFERENCE_WIDTH_PX = 518
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -26,6 +29,8 @@ class Bundle:
     image_of: Int64  # (M,) row in ``image_ids``
     point2d_of: Int64  # (M,) index among the image's 2D points
     xy: Float64  # (M, 2)
+    rigs: Rigs | None = None
+    """What the poses satisfy; None: every image moves by itself."""
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -80,7 +85,7 @@ def write_bundle(
 
     Args:
         bundle: New poses, intrinsics and points.
-        reconstruction: The model it was read from, unchanged.
+        reconstruction: The model it was read from, unchanged; every image is a frame of its own.
         keep: (M,) observations that stay; points left with fewer than two are removed.
 
     Returns:
@@ -129,6 +134,13 @@ def measure(bundle: Bundle) -> tuple[Float64, Float64]:
     return error, depth
 
 
+def depths(bundle: Bundle) -> Float64:
+    """Return the (M,) depth of every observation's point in its camera, scene units."""
+    optical_axis = bundle.cam_from_world[bundle.image_of, 2]
+    xyz = bundle.xyz[bundle.point_of]
+    return np.asarray((optical_axis[:, :3] * xyz).sum(axis=1) + optical_axis[:, 3])
+
+
 def triangulation_angles_deg(bundle: Bundle, active: Bool) -> Float64:
     """Return the (N,) largest angle between any two active rays of each point, degrees."""
     rows = np.flatnonzero(active)
@@ -145,7 +157,24 @@ def triangulation_angles_deg(bundle: Bundle, active: Bool) -> Float64:
     return np.asarray(np.degrees(np.arccos(np.clip(smallest_cosine, -1, 1))))
 
 
+def pixels_a_reference_pixel(bundle: Bundle) -> float:
+    """Return how many image pixels are one at the width at which thresholds are told."""
+    longer = [max(camera.width, camera.height) for camera in bundle.cameras]
+    return float(np.median(longer)) / _REFERENCE_WIDTH_PX
+
+
 def focal_lengths(bundle: Bundle) -> Float64:
     """Return the (S,) focal length of each image, px."""
     focals = np.array([camera.mean_focal_length() for camera in bundle.cameras])
     return np.asarray(focals[bundle.camera_of])
+
+
+def with_focal_lengths(bundle: Bundle, longer_sides: float) -> Bundle:
+    """Return the bundle with other focal lengths, in longer sides of the images; points stay."""
+    cameras = []
+    for camera in bundle.cameras:
+        params = np.array(camera.params)
+        factor = longer_sides * max(camera.width, camera.height) / camera.mean_focal_length()
+        params[list(camera.focal_length_idxs())] *= factor
+        cameras.append(pycolmap.Camera({**camera.todict(), "params": params}))
+    return replace(bundle, cameras=tuple(cameras))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL"]
+CameraModel = Literal[
+    "SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE"
+]
 Free = Literal["auto", "yes", "no"]
-
-NUM_PARAMS: dict[CameraModel, int] = {"SIMPLE_PINHOLE": 3, "PINHOLE": 4, "SIMPLE_RADIAL": 4}
-"""Intrinsics of each camera model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,39 +16,10 @@ class SeedConfig:
     """How predictions and tracks become a COLMAP model."""
 
     camera_model: CameraModel = "SIMPLE_PINHOLE"
-    """COLMAP camera model; SIMPLE_RADIAL starts without distortion."""
-    camera_params: str | None = None
-    """Known intrinsics of all images in COLMAP's order, with commas between, px of the original
-    photographs: f,cx,cy of a SIMPLE_PINHOLE. Say --adjust.no-refine-focal and the like to keep
-    them as they are."""
-    share_cameras: bool = True
-    """Whether images with the same size and EXIF camera share one set of intrinsics."""
+    """COLMAP camera model of the photographs; models with distortion start without any. Needed for
+    fisheye lenses: OPENCV_FISHEYE."""
     exif_focal: bool = True
     """Whether a focal length found in EXIF replaces the predicted one."""
-
-    def __post_init__(self) -> None:
-        if self.camera_params is not None:
-            self.known_params()
-
-    def known_params(self) -> list[float]:
-        """Return the given intrinsics as numbers, none if none are given.
-
-        Raises:
-            ValueError: If they are not as many positive numbers as the camera model has.
-        """
-        if self.camera_params is None:
-            return []
-        words, count = self.camera_params.split(","), NUM_PARAMS[self.camera_model]
-        try:
-            values = [float(word) for word in words]
-        except ValueError:
-            values = []
-        if len(values) != count or not values[0] > 0:
-            raise ValueError(
-                f"SeedConfig.camera_params: {self.camera_params!r} is not {count} numbers with a "
-                f"positive focal length, as {self.camera_model} has"
-            )
-        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +28,13 @@ class BundleConfig:
 
     refine_focal: bool = True
     """Whether to refine focal lengths; never done with fewer than three images."""
+    focal_sigma: float = 0.2
+    """How uncertain predicted focal lengths are, as a share of them; tracks overrule it."""
+    exif_focal_sigma: float = 0.1
+    """The same of focal lengths from EXIF."""
     refine_distortion: Free = "auto"
-    """Whether to refine a radial distortion. auto: where held-out tracks fit better for it; the
-    camera model becomes SIMPLE_RADIAL then."""
+    """Whether to refine distortion. auto: where held-out tracks fit better for it. SIMPLE_PINHOLE
+    becomes SIMPLE_RADIAL then; with yes, PINHOLE becomes OPENCV."""
     refine_principal_point: Free = "auto"
     """Whether to refine principal points. auto: where held-out tracks fit better for it, never for
     cameras with fewer than five images."""
@@ -71,7 +45,7 @@ class BundleConfig:
     min_angle_deg: float = 1.0
     """Points seen under a smaller angle are dropped; lower by itself for narrow scenes."""
     pose_prior: bool = True
-    """Whether images stay near their start, by as much as their tracks agree with it."""
+    """Whether images stay near their predicted pose, by as much as their tracks agree with it."""
     early_points: int = 80
     """Points an image in the rounds before the last, chosen for coverage; 0 takes all."""
     min_observations: int = 12
@@ -85,6 +59,8 @@ class BundleConfig:
         positive = [self.max_error_px, 1.0 if self.loss_px is None else self.loss_px]
         if min(positive) <= 0 or self.min_angle_deg < 0:
             raise ValueError("BundleConfig: pixel thresholds must be positive, angles >= 0")
+        if not min(self.focal_sigma, self.exif_focal_sigma) > 0:
+            raise ValueError("BundleConfig: focal_sigma and exif_focal_sigma must be positive")
         if self.early_points < 0 or self.min_observations < 3 or (self.threads or 0) < 0:
             raise ValueError(
                 "BundleConfig: early_points and threads must be >= 0, min_observations >= 3"

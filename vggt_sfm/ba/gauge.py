@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,11 +22,33 @@ def transform(bundle: Bundle, scale: float, rotation: Float64, translation: Floa
         bundle,
         cam_from_world=np.concatenate([rotations, translations[..., None]], axis=2),
         xyz=scale * bundle.xyz @ rotation.T + translation,
+        rigs=bundle.rigs.scaled(scale) if bundle.rigs is not None else None,
     )
 
 
-def normalize(bundle: Bundle, images: Bool, points: Bool) -> Bundle:
-    """Centre the images and scale their median distance to the points to about five.
+class Similarity(NamedTuple):
+    """``new = scale * old + translation``."""
+
+    scale: float
+    translation: Float64  # (3,)
+
+    def move(self, bundle: Bundle) -> Bundle:
+        """Apply it to a world."""
+        return transform(bundle, self.scale, np.eye(3), self.translation)
+
+    def move_pose(self, cam_from_world: Float64) -> Float64:
+        """Apply it to the world of (…, 3, 4) poses."""
+        rotation = cam_from_world[..., :3]
+        moved = self.scale * cam_from_world[..., 3] - rotation @ self.translation
+        return np.concatenate([rotation, moved[..., None]], axis=-1)
+
+    def inverse(self) -> Similarity:
+        """Return the way back."""
+        return Similarity(1 / self.scale, -self.translation / self.scale)
+
+
+def unit_size(bundle: Bundle, images: Bool, points: Bool) -> Similarity:
+    """Find what centres the images and scales their median distance to the points to about five.
 
     Coordinates near a million make Ceres stop early.
 
@@ -37,7 +60,7 @@ def normalize(bundle: Bundle, images: Bool, points: Bool) -> Bundle:
     center = np.median(invert(bundle.cam_from_world[images])[:, :, 3], axis=0)
     distance = float(np.median(np.linalg.norm(bundle.xyz[points] - center, axis=1)))
     scale = 5 / distance if distance > 0 else 1.0
-    return transform(bundle, scale, np.eye(3), -scale * center)
+    return Similarity(scale, -scale * center)
 
 
 def align(bundle: Bundle, target: Bundle, images: Bool, active: Bool) -> Bundle:

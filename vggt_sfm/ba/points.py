@@ -28,7 +28,8 @@ def fit_points(bundle: Bundle, active: Bool, loss_px: float, iterations: int) ->
         The bundle with other points.
 
     Source: Madsen, Nielsen and Tingleff, "Methods for non-linear least squares problems", 2004,
-    section 3.2, for all points at once; the Jacobian leaves out the lens distortion.
+    section 3.2, for all points at once; the Jacobian is that of a pinhole, or of an equidistant
+    fisheye, and leaves out the coefficients of distortion.
     """
     rows = np.flatnonzero(active)
     if not len(rows):
@@ -39,10 +40,12 @@ def fit_points(bundle: Bundle, active: Bool, loss_px: float, iterations: int) ->
     by_image = _by_image(bundle, rows)
     pose = bundle.cam_from_world[bundle.image_of[rows]]
     focal = focal_lengths(bundle)[bundle.image_of[rows]]
+    fisheye = np.array([c.is_perspective_fisheye() for c in bundle.cameras], bool)
+    bent = fisheye[bundle.camera_of[bundle.image_of[rows]]]
     error = _errors(bundle, rows, by_image, xyz[point])
     cost = _costs(error, point, count, loss_px)
     for _ in range(iterations):
-        J = _jacobians(pose, focal, xyz[point])
+        J = _jacobians(pose, focal, bent, xyz[point])
         weight = 1 / (1 + np.square(error).sum(axis=1) / loss_px**2)
         H = _sums(point, np.einsum("mki,mkj->mij", J, J) * weight[:, None, None], count)
         gradient = _sums(point, np.einsum("mki,mk->mi", J, error) * weight[:, None], count)
@@ -80,19 +83,27 @@ def _errors(
     return np.where(np.isfinite(error), error, _BEHIND)
 
 
-def _jacobians(pose: Float64, focal: Float64, xyz: Float64) -> Float64:
-    """Return the (m, 2, 3) derivatives of pinhole projections by (m, 3) points."""
-    x, y, z = transform_points(pose, xyz).T
+def _jacobians(pose: Float64, focal: Float64, bent: Bool, xyz: Float64) -> Float64:
+    """Return the (m, 2, 3) derivatives of projections by (m, 3) points.
+
+    A point lands at ``focal * stretch * (x, y)``: a pinhole stretches by 1 / z, where a camera is
+    ``bent`` (m,), by the angle from its axis over the distance from it.
+    """
+    in_camera = transform_points(pose, xyz)
+    x, y, z = in_camera.T
     z = np.where(np.abs(z) > 1e-9, z, 1e-9)
-    zero = np.zeros_like(z)
-    by_camera_point = np.stack(
-        [
-            np.stack([focal / z, zero, -focal * x / z**2], axis=-1),
-            np.stack([zero, focal / z, -focal * y / z**2], axis=-1),
-        ],
-        axis=1,
-    )
-    return np.asarray(by_camera_point @ pose[:, :, :3])
+    stretch, by_axis, by_depth = 1 / z, np.zeros_like(z), -1 / z**2
+    if bent.any():
+        radius = np.maximum(np.hypot(x, y), 1e-9 * np.abs(z))
+        square, angle = radius**2 + z**2, np.arctan2(radius, z)
+        stretch = np.where(bent, angle / radius, stretch)
+        by_axis = np.where(bent, (z / square - angle / radius) / radius**2, by_axis)
+        by_depth = np.where(bent, -1 / square, by_depth)
+    slope = np.stack([by_axis * x, by_axis * y, by_depth], axis=-1)  # of the stretch, (m, 3)
+    by_camera_point = np.einsum("mk,mi->mki", in_camera[:, :2], slope)
+    by_camera_point[:, 0, 0] += stretch
+    by_camera_point[:, 1, 1] += stretch
+    return np.asarray(focal[:, None, None] * by_camera_point @ pose[:, :, :3])
 
 
 def _costs(error: Float64, point: Int64, count: int, loss_px: float) -> Float64:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,9 +13,12 @@ from vggt_sfm.ba.bundle import Bundle, measure
 from vggt_sfm.ba.config import BundleConfig
 from vggt_sfm.ba.distortion import with_distortion
 from vggt_sfm.ba.evidence import Choice, Verdict, hold_out
-from vggt_sfm.ba.gauge import normalize
+from vggt_sfm.ba.find_rigs import find_rigs, hold
+from vggt_sfm.ba.gauge import align, unit_size
+from vggt_sfm.ba.knowledge import Knowledge
 from vggt_sfm.ba.points import fit_points
-from vggt_sfm.ba.priors import make_priors
+from vggt_sfm.ba.priors import make_priors, moved
+from vggt_sfm.ba.relift import lift_points
 from vggt_sfm.ba.report import RoundReport
 from vggt_sfm.ba.schedule import (
     ALL_ROUND,
@@ -30,14 +32,14 @@ from vggt_sfm.ba.schedule import (
     POINT_LOSSES_PX,
     POINT_STEPS,
     POINTS_ROUND,
+    RIG_ROUND,
 )
 from vggt_sfm.ba.selection import (
     balanced_points,
     good_observations,
-    lift_points,
-    with_two_views,
 )
-from vggt_sfm.ba.solve import DENSE_LIMIT, Round, solve
+from vggt_sfm.ba.solve import Round
+from vggt_sfm.ba.solver import LEAST_NOISE_PX, Solver
 
 # Of the noise, as far as it is known then: a loss this narrow listens to the exact observations
 # most, and freed intrinsics follow those instead of the coarse ones.
@@ -46,11 +48,11 @@ _EVIDENCE_LOSS = 3.0
 _LAST_TRIES = 3
 _GREW = 1.01
 _MEDIAN_OF_RAYLEIGH = 1.1774  # of the length of 2D errors, in standard deviations
-# Tracks are never more exact than this, px at the reference width.
-_LEAST_NOISE_PX = 0.05
 _LEAST_IMAGES_A_CAMERA = 5  # for a principal point
 _FIRM = (0.03, 0.1, 0.3)  # how much more than usual a prediction may be trusted
 _FEW_POINTS = 1000  # where that is tried: with more, predicted poses do not matter
+# Of the observations that fit free images, rigs must keep this share, or they are not those.
+_RIGID_SHARE = 0.8
 
 
 class Rounds:
@@ -62,6 +64,7 @@ class Rounds:
         candidates: Bool,
         px: float,
         config: BundleConfig,
+        knowledge: Knowledge,
         on_iteration: Callable[[], None],
     ) -> None:
         """Prepare to adjust a seed.
@@ -71,18 +74,33 @@ class Rounds:
             candidates: (M,) observations of the images to adjust, two or more a point.
             px: Image pixels a pixel at the reference width.
             config: Options.
+            knowledge: What is known of cameras, in the world of the seed.
             on_iteration: Called after each iteration.
         """
         images: Bool = np.bincount(seed.image_of[candidates], minlength=len(seed.names)) > 0
         points: Bool = np.bincount(seed.point_of[candidates], minlength=len(seed.xyz)) > 0
         self._config = config
         self._px = px
-        self._on_iteration = on_iteration
         self._candidates = candidates
         self._num_images = int(images.sum())
-        self._seed = with_distortion(normalize(seed, images, points), config)
-        self._deadline = time.monotonic() + (config.max_seconds or np.inf)
-        self._priors = make_priors(self._seed, candidates, px, poses=config.pose_prior)
+        self._start = seed
+        self._unit = unit_size(seed, images, points)
+        self._seed = with_distortion(self._unit.move(seed), config, knowledge)
+        known = moved(knowledge, self._unit)
+        self._told = np.array([name in known.poses for name in seed.names], bool)
+        self._priors = make_priors(self._seed, candidates, px, config, known)
+        self._solver = Solver(
+            config=config,
+            px=px,
+            priors=self._priors,
+            told=self._told,
+            num_images=self._num_images,
+            deadline=time.monotonic() + (config.max_seconds or np.inf),
+            on_iteration=on_iteration,
+        )
+        self._known_rigs = known.rigs
+        self.rig = ""
+        """What became of known rigs; empty where none is known."""
         self.bundle = self._seed
         """The current state, in a world of its own."""
         self.reports: list[RoundReport] = []
@@ -105,6 +123,8 @@ class Rounds:
             self.bundle = lift_points(self.bundle, self._seed, self._candidates, early)
             self._solve(POINTS_ROUND, late & self._in_front())
         self._solve(ALL_ROUND, self._good())
+        if self._known_rigs:
+            self.rig = self._hold_rigs()
         good = self._good()
         self._set_noise(good)
         self._choice = choice = self._choose(good)
@@ -127,13 +147,25 @@ class Rounds:
         self._set_noise(good)
         return good
 
+    def in_the_seeds_world(self, refined: Bool, good: Bool) -> Bundle:
+        """Return the current state in the world of the seed.
+
+        Known poses say where that is; otherwise it is where the adjusted images have been.
+
+        Raises:
+            ValueError: If the images stand too close together for that.
+        """
+        if (self._told & refined).any():
+            return self._unit.inverse().move(self.bundle)
+        return align(self.bundle, self._start, refined, good)
+
     @property
     def last_round(self) -> Round:
         """What was free in the last round, for a covariance."""
         return replace(
             LAST_ROUND,
             loss_px=_EVIDENCE_LOSS * self.noise_px,
-            refine_focal=self._refines_focal(),
+            refine_focal=self._solver.refines_focal,
             refine_distortion=self._choice.distortion,
             refine_principal_point=self._choice.principal_point,
         )
@@ -165,6 +197,27 @@ class Rounds:
                 break
         self.bundle = max(attempts, key=lambda attempt: attempt[0])[1]
 
+    def _hold_rigs(self) -> str:
+        """Hold the cameras of rigs together, unless the tracks contradict; say what was done."""
+        if self._solver.time_is_up:
+            return "not held: the time was up"
+        free, good = self.bundle, self._good()
+        rigs = find_rigs(free, self._known_rigs, good)
+        if isinstance(rigs, str):
+            return f"not held: {rigs}"
+        limit_px = self._config.max_error_px * self._px
+        held = self._priors.held_poses
+        self.bundle = hold(free, rigs, limit_px, self._candidates, held)
+        self._fit_points(good)
+        for step in (RIG_ROUND, ALL_ROUND):
+            self._solve(step, good & self._in_front())
+        kept, before = int(self._good().sum()), int(good.sum())
+        if kept < _RIGID_SHARE * before:
+            self.bundle = free
+            return f"not held: {kept} of {before} observations fit rigid cameras"
+        cameras, moments = len(rigs.rig_of), int(rigs.moment_of.max()) + 1
+        return f"held: {cameras} cameras at {moments} moments"
+
     def _choose(self, good: Bool) -> Choice:
         """Let held-out tracks decide what is free in the end."""
         config = self._config
@@ -172,16 +225,18 @@ class Rounds:
             distortion=config.refine_distortion == "yes",
             principal_point=config.refine_principal_point == "yes",
         )
-        if not good.any() or time.monotonic() >= self._deadline:
+        if not good.any() or self._solver.time_is_up:
             return asked
         choices = [asked]
         if len(np.unique(self.bundle.point_of[good])) < _FEW_POINTS:
-            known = np.isfinite(self._priors.rotation_sigma_rad).any()
-            choices = [*(asked._replace(prior_scale=s) for s in _FIRM if known), asked]
+            predicted = np.isfinite(self._priors.rotation_sigma_rad) & ~self._told
+            firm = _FIRM if predicted.any() else ()
+            choices = [*(asked._replace(prior_scale=s) for s in firm), asked]
         free = [asked]
-        if config.refine_distortion == "auto" and self._num_images >= 3:
+        variable = not all(map(self._priors.holds_camera, range(len(self.bundle.cameras))))
+        if config.refine_distortion == "auto" and self._num_images >= 3 and variable:
             free += [choice._replace(distortion=True) for choice in free]
-        if config.refine_principal_point == "auto" and self._images_a_camera(good):
+        if config.refine_principal_point == "auto" and variable and self._images_a_camera(good):
             free += [choice._replace(principal_point=True) for choice in free]
         choices += free[1:]
         self.verdict = hold_out(
@@ -204,15 +259,11 @@ class Rounds:
     def _set_noise(self, good: Bool) -> None:
         if good.any():
             error = float(np.median(measure(self.bundle)[0][good]))
-            self.noise_px = max(error / _MEDIAN_OF_RAYLEIGH, _LEAST_NOISE_PX * self._px)
-
-    def _refines_focal(self) -> bool:
-        # Two views fix a relative pose and leave the focal length to the noise.
-        return self._config.refine_focal and self._num_images >= 3
+            self.noise_px = max(error / _MEDIAN_OF_RAYLEIGH, LEAST_NOISE_PX * self._px)
 
     def _solve(self, step: Round, active: Bool, prior_scale: float = 1.0) -> None:
         """Solve one round and keep its result."""
-        found = self._solved(
+        found = self._solver(
             self.bundle, active, replace(step, loss_px=step.loss_px * self._px), prior_scale
         )
         if found is not None:
@@ -221,37 +272,8 @@ class Rounds:
 
     def _quiet_solve(self, bundle: Bundle, active: Bool, step: Round, prior_scale: float) -> Bundle:
         """Solve beside the schedule."""
-        found = self._solved(bundle, active, step, prior_scale)
+        found = self._solver(bundle, active, step, prior_scale)
         return bundle if found is None else found[0]
-
-    def _solved(
-        self, bundle: Bundle, active: Bool, step: Round, prior_scale: float
-    ) -> tuple[Bundle, RoundReport] | None:
-        """Solve as far as the configuration, the scene and the time allow."""
-        active = with_two_views(bundle, active)
-        remaining = self._deadline - time.monotonic()
-        if not active.any() or remaining <= 0:
-            return None
-        options = replace(
-            step,
-            refine_focal=step.refine_focal and self._refines_focal(),
-            threads=self._threads(),
-            max_seconds=remaining if np.isfinite(remaining) else None,
-        )
-        # Priors weigh against the noise of the tracks, as far as it is known at this point.
-        noise_px = min(float(np.median(measure(bundle)[0][active])), self._px)
-        priors = replace(
-            self._priors,
-            noise_px=max(noise_px, _LEAST_NOISE_PX * self._px),
-            rotation_sigma_rad=self._priors.rotation_sigma_rad * prior_scale,
-            translation_sigma=self._priors.translation_sigma * prior_scale,
-        )
-        return solve(bundle, active, options, priors, self._on_iteration)
-
-    def _threads(self) -> int:
-        if self._config.threads is not None:
-            return self._config.threads or os.cpu_count() or 1
-        return 1 if self._num_images < DENSE_LIMIT else os.cpu_count() or 1
 
     def _bring_back_lost_points(self, used: Bool) -> None:
         """Place the points that took no part in a solve, whose cameras have left them behind."""

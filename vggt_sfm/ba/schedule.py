@@ -28,5 +28,7 @@ POINT_LOSSES_PX, POINT_STEPS = (20.0, 3.0), 6
 NEAR_SHARE = 0.5  # of observations that fit, for a prediction that is nearly right
 NEAR_ROUND = Round(name="near", loss_px=1.5, max_iterations=40, tolerance=1e-4, refine_focal=True)
 POINTS_ROUND = Round(name="points", loss_px=1.5, max_iterations=10, refine_poses=False)
+# The first round of images that a rig holds together, from where they stood by themselves.
+RIG_ROUND = Round(name="rig", loss_px=3.0, max_iterations=40, tolerance=1e-4)
 ALL_ROUND = Round(name="all", loss_px=1.0, max_iterations=10, tolerance=1e-4, refine_focal=True)
 LAST_ROUND = Round(name="last", loss_px=1.0, max_iterations=40, tolerance=1e-4, refine_focal=True)

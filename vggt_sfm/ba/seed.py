@@ -8,8 +8,9 @@ import pycolmap
 from vggt_sfm._checks import Bool, Float64, Int64
 from vggt_sfm._log import get_logger
 from vggt_sfm.ba.config import SeedConfig
+from vggt_sfm.ba.knowledge import NOTHING, Knowledge, KnownCamera
 from vggt_sfm.errors import InputError
-from vggt_sfm.scene import Predictions, Scene, Tracks
+from vggt_sfm.scene import Predictions, Scene, Size, Tracks
 
 _logger = get_logger(__name__)
 
@@ -23,7 +24,11 @@ _NO_PROJECTION_PX = 1e100
 
 
 def seed_reconstruction(
-    scene: Scene, predictions: Predictions, tracks: Tracks, config: SeedConfig
+    scene: Scene,
+    predictions: Predictions,
+    tracks: Tracks,
+    config: SeedConfig,
+    knowledge: Knowledge = NOTHING,
 ) -> pycolmap.Reconstruction:
     """Build the feed-forward model: predicted cameras, multi-view tracks, seeded points.
 
@@ -31,7 +36,8 @@ def seed_reconstruction(
         scene: Frames; image ids are 1, 2, … in their order.
         predictions: Cameras in network pixels.
         tracks: Observations in original pixels and points in the predicted world.
-        config: Camera model and sharing.
+        config: Camera model, and whether EXIF counts.
+        knowledge: Intrinsics that take the place of predicted ones.
 
     Returns:
         A model in original pixels that holds every frame, seen by a track or not. Observations
@@ -48,7 +54,7 @@ def seed_reconstruction(
     if tracks.frame_index.max(initial=-1) >= len(scene.frames):
         raise ValueError(f"Tracks: they lead to more than the scene's {len(scene.frames)} frames")
     reconstruction = pycolmap.Reconstruction()
-    camera_of = _camera_groups(scene, config.share_cameras)
+    camera_of = _camera_groups(scene, knowledge)
     intrinsics = np.stack(
         [
             pixel_map.intrinsics_to_original(K)
@@ -57,7 +63,11 @@ def seed_reconstruction(
     )
     for camera in range(int(camera_of.max()) + 1):
         members = np.flatnonzero(camera_of == camera)
-        shared = _camera(scene, members, intrinsics[members], config)
+        known = knowledge.camera_of(scene.frames[members[0]].name)
+        if known is not None:
+            shared = _known_camera(known, scene.frames[members[0]].size)
+        else:
+            shared = _camera(scene, members, intrinsics[members], config)
         shared.camera_id = camera + 1
         reconstruction.add_camera_with_trivial_rig(shared)
     rows = _usable_observations(scene, tracks)
@@ -112,14 +122,22 @@ def drop_points_behind_cameras(model: pycolmap.Reconstruction) -> pycolmap.Recon
     return visible
 
 
-def _camera_groups(scene: Scene, share: bool) -> Int64:
+def _camera_groups(scene: Scene, knowledge: Knowledge) -> Int64:
     """Return the (S,) number of each frame's camera, counted by first appearance."""
-    numbers: dict[tuple[str, int], int] = {}
+    numbers: dict[object, int] = {}
     keys = [
-        (frame.camera_key, -1) if share and frame.camera_key else ("", s)
+        knowledge.camera_of(frame.name) or frame.camera_key or s
         for s, frame in enumerate(scene.frames)
     ]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+
+
+def _known_camera(known: KnownCamera, size: Size) -> pycolmap.Camera:
+    camera = pycolmap.Camera(
+        model=known.model, width=size.width, height=size.height, params=list(known.params)
+    )
+    camera.has_prior_focal_length = True
+    return camera
 
 
 def _camera(
@@ -127,15 +145,6 @@ def _camera(
 ) -> pycolmap.Camera:
     """Return the shared camera of some frames: the median of what is predicted for them."""
     size = scene.frames[members[0]].size
-    if config.camera_params is not None:
-        given = pycolmap.Camera(
-            model=config.camera_model,
-            width=size.width,
-            height=size.height,
-            params=config.known_params(),
-        )
-        given.has_prior_focal_length = True
-        return given
     longer, names = max(size), [scene.frames[s].name for s in members]
     priors = [scene.frames[s].focal_prior_px or np.nan for s in members]
     known = [prior for prior in priors if _is_possible(prior / longer)]
@@ -153,14 +162,15 @@ def _camera(
     if not (np.abs(center) <= _FARTHEST_CENTER * longer).all():
         _logger.warning("the predicted principal point of %s is impossible: %s", names, center)
         center = np.array(size) / 2
-    focal = [focal_x, focal_y] if config.camera_model == "PINHOLE" else [(focal_x + focal_y) / 2]
-    distortion = [0.0] if config.camera_model == "SIMPLE_RADIAL" else []
-    camera = pycolmap.Camera(
-        model=config.camera_model,
-        width=size.width,
-        height=size.height,
-        params=[*focal, *center, *distortion],
+    camera = pycolmap.Camera.create_from_model_name(
+        0, config.camera_model, float(focal_x + focal_y) / 2, size.width, size.height
     )
+    params = np.array(camera.params)
+    if len(camera.focal_length_idxs()) == 2:
+        params[list(camera.focal_length_idxs())] = focal_x, focal_y
+    params[list(camera.principal_point_idxs())] = center
+    params[list(camera.extra_params_idxs())] = 0
+    camera.params = params.tolist()
     camera.has_prior_focal_length = use_prior
     return camera
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from vggt_sfm._checks import Bool, Float64, Int64
-from vggt_sfm._groups import grouped_median
 from vggt_sfm.ba.bundle import Bundle, triangulation_angles_deg
 
 # Two images with fewer common tracks do not hold each other in place (a relative pose has five
@@ -92,47 +89,3 @@ def _rank_in_group(group: Int64) -> Int64:
     """Return 0, 1, 2, … within each run of equal values of an ascending array."""
     first = np.searchsorted(group, group)
     return np.asarray(np.arange(len(group)) - first)
-
-
-def lift_points(bundle: Bundle, seed: Bundle, active: Bool, moved: Bool) -> Bundle:
-    """Place points that earlier rounds left out, by their predicted depth and the new cameras.
-
-    Every view keeps the depth at which the seed puts the point, times how much the depths of
-    that view's adjusted points have changed; the point is the median over its views.
-
-    Args:
-        bundle: Adjusted cameras and some adjusted points.
-        seed: The predicted values of the same images and points.
-        active: (M,) observations to use.
-        moved: (N,) points that have been adjusted and stay.
-
-    Returns:
-        The bundle with all other points replaced.
-    """
-    depth, seed_depth = _depths(bundle), _depths(seed)
-    usable = active & (seed_depth > 0)
-    lifted = np.full((len(bundle.xy), 3), np.nan)
-    for s in range(len(bundle.image_ids)):
-        mine = usable & (bundle.image_of == s)
-        known = mine & moved[bundle.point_of] & (depth > 0)
-        rows = np.flatnonzero(mine & ~moved[bundle.point_of])
-        if not known.any() or not len(rows):
-            continue
-        ratio = np.median(depth[known] / seed_depth[known])
-        ray_xy = bundle.cameras[bundle.camera_of[s]].cam_from_img(bundle.xy[rows])
-        ray = np.concatenate([ray_xy, np.ones((len(rows), 1))], axis=1)
-        pose = bundle.cam_from_world[s]
-        lifted[rows] = (ray * (ratio * seed_depth[rows, None]) - pose[:, 3]) @ pose[:, :3]
-    rows = np.flatnonzero(np.isfinite(lifted).all(axis=1))
-    point, alike = bundle.point_of[rows], np.ones(len(rows))
-    count = len(bundle.xyz)
-    medians = [grouped_median(point, values, alike, count) for values in lifted[rows].T]
-    xyz = np.stack(medians, axis=1)
-    return replace(bundle, xyz=np.where(np.isfinite(xyz), xyz, bundle.xyz))
-
-
-def _depths(bundle: Bundle) -> Float64:
-    """Return the (M,) depth of every observation's point, scene units."""
-    optical_axis = bundle.cam_from_world[bundle.image_of, 2]
-    xyz = bundle.xyz[bundle.point_of]
-    return np.asarray((optical_axis[:, :3] * xyz).sum(axis=1) + optical_axis[:, 3])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyceres
@@ -13,14 +13,16 @@ from pycolmap import cost_functions
 
 from vggt_sfm._checks import Bool, Float64, Int64, freeze
 from vggt_sfm.ba.bundle import Bundle
+from vggt_sfm.ba.problem import active_model, read_back
 from vggt_sfm.ba.report import RoundReport
+from vggt_sfm.ba.rigs import Rigs
 
 DENSE_LIMIT = 50  # images; COLMAP's max_num_images_direct_dense_cpu_solver
 _GLOG_FATAL = 3
 # A pose prior that is off by more than this many sigmas soon gives way.
 _PRIOR_LOSS_SIGMAS = 3.0
-_FOCAL_SIGMA = 0.2  # of the predicted focal length; tracks overrule it where they can
-_NO_PRIOR = 1e6
+# Standard deviations that hold nothing, and the smallest that the solver still gets along with.
+_NO_PRIOR, _FIRMEST = 1e6, 1e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +48,24 @@ class Priors:
     """What is believed before the images are looked at, and how firmly."""
 
     cam_from_world: Float64  # (S, 3, 4) in the world of the bundle that is solved
-    rotation_sigma_rad: Float64  # (S,) infinite: no prior for this image
-    translation_sigma: Float64  # (S,) scene units
-    focal_px: Float64  # (C,) of each camera
+    rotation_sigma_rad: Float64  # (S,) infinite: nothing is believed of it
+    position_sigma: Float64  # (S,) of the centre, scene units; both sigmas 0: the pose is held
+    camera_params: tuple[Float64, ...]  # of each camera
+    camera_sigma: tuple[Float64, ...]  # of each parameter; infinite: free, all 0: held
     noise_px: float
     """Reprojection error that weighs as much as one sigma of a prior, image px."""
 
     def __post_init__(self) -> None:
         freeze(self)
+
+    @property
+    def held_poses(self) -> Bool:
+        """(S,) images that do not move."""
+        return np.asarray((self.rotation_sigma_rad == 0) & (self.position_sigma == 0))
+
+    def holds_camera(self, row: int) -> bool:
+        """Say whether nothing of a camera may change."""
+        return not self.camera_sigma[row].any()
 
 
 def solve(
@@ -69,23 +81,26 @@ def solve(
         bundle: The start, unchanged.
         active: (M,) observations to use; every point among them needs two.
         options: What to refine and for how long.
-        priors: Soft priors on poses and focal lengths.
+        priors: What is believed of poses and intrinsics.
         on_iteration: Called after each iteration; what it raises ends the solve and is passed on.
 
     Returns:
         The adjusted bundle (equal to the start where Ceres found no usable solution) and the
-        figures of the solve. Images and points without active observations do not move.
+        figures of the solve. Images and points without active observations do not move, except
+        with others of their rig.
     """
     images = np.unique(bundle.image_of[active])
     points = np.unique(bundle.point_of[active])
     # Everything below must outlive the solve: Ceres keeps bare pointers into it.
-    model = _model(bundle, active, images, points)
-    config = _config(model, options)
+    model = active_model(bundle, active, images, points)
+    config = _config(model, options, priors, bundle.rigs)
     adjuster = pycolmap.create_default_ceres_bundle_adjuster(
         adjustment_options(options), config, model
     )
     problem = adjuster.problem
-    alive = _add_priors(problem, model, images, options, priors)
+    # A prior holds the pose of a frame, which in a rig is that of the reference.
+    leading = images if bundle.rigs is None else images[bundle.rigs.leads[images]]
+    alive = _add_priors(problem, model, leading, options, priors)
     callback = _Callback(on_iteration)
     solver_options = _solver_options(options, len(images), callback)
     summary = pyceres.SolverSummary()
@@ -104,7 +119,7 @@ def solve(
         usable=usable,
         converged=usable and summary.termination_type == pyceres.TerminationType.CONVERGENCE,
     )
-    solved = _read_back(bundle, model, images, points) if usable else bundle
+    solved = read_back(bundle, model, images, points) if usable else bundle
     del problem, adjuster, alive
     return solved, report
 
@@ -123,44 +138,21 @@ class _Callback(pyceres.IterationCallback):  # type: ignore[misc]  # pyceres has
         return pyceres.CallbackReturnType.SOLVER_CONTINUE
 
 
-def _model(bundle: Bundle, active: Bool, images: Int64, points: Int64) -> pycolmap.Reconstruction:
-    """Build the part of the model that is adjusted; ids are rows plus one."""
-    model = pycolmap.Reconstruction()
-    for c in np.unique(bundle.camera_of[images]).tolist():
-        camera = pycolmap.Camera(bundle.cameras[c].todict())
-        camera.camera_id = c + 1
-        model.add_camera_with_trivial_rig(camera)
-    rows = np.flatnonzero(active)
-    point2d_of = np.empty(len(bundle.xy), np.int64)
-    for s in images.tolist():
-        mine = rows[bundle.image_of[rows] == s]
-        point2d_of[mine] = np.arange(len(mine))
-        image = pycolmap.Image(
-            name=str(s),
-            keypoints=bundle.xy[mine],
-            camera_id=int(bundle.camera_of[s]) + 1,
-            image_id=s + 1,
-        )
-        pose = pycolmap.Rigid3d(np.ascontiguousarray(bundle.cam_from_world[s]))
-        model.add_image_with_trivial_frame(image, pose)
-    first = np.searchsorted(bundle.point_of[rows], points)
-    last = np.append(first[1:], len(rows))
-    image_ids = (bundle.image_of[rows] + 1).tolist()
-    point2d = point2d_of[rows].tolist()
-    for n, begin, end in zip(points.tolist(), first.tolist(), last.tolist(), strict=True):
-        track = pycolmap.Track()
-        for m in range(begin, end):
-            track.add_element(image_ids[m], point2d[m])
-        model.add_point3D(bundle.xyz[n], track)  # ids count up from 1 in this order
-    return model
-
-
-def _config(model: pycolmap.Reconstruction, options: Round) -> pycolmap.BundleAdjustmentConfig:
+def _config(
+    model: pycolmap.Reconstruction, options: Round, priors: Priors, rigs: Rigs | None
+) -> pycolmap.BundleAdjustmentConfig:
     config = pycolmap.BundleAdjustmentConfig()
+    held = priors.held_poses
     for image_id in sorted(model.reg_image_ids()):
         config.add_image(image_id)
-        if not options.refine_poses:
+        if held[image_id - 1] or not options.refine_poses:
             config.set_constant_rig_from_world_pose(model.image(image_id).frame_id)
+    for camera_id in sorted(model.cameras):
+        if priors.holds_camera(camera_id - 1):
+            config.set_constant_cam_intrinsics(camera_id)
+    if rigs is not None:
+        for row in rigs.camera_of[rigs.held & ~rigs.references].tolist():
+            config.set_constant_sensor_from_rig_pose(model.camera(row + 1).sensor_id)
     # No fix_gauge: COLMAP's choices hang the scale on one arbitrary baseline, which is often
     # a bad one here; the caller aligns the result instead.
     return config
@@ -173,6 +165,7 @@ def adjustment_options(options: Round) -> pycolmap.BundleAdjustmentOptions:
     adjustment.refine_focal_length = options.refine_focal
     adjustment.refine_principal_point = options.refine_principal_point
     adjustment.refine_extra_params = options.refine_distortion
+    adjustment.refine_sensor_from_rig = options.refine_poses
     adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     adjustment.ceres.loss_function_scale = options.loss_px
     return adjustment
@@ -205,8 +198,8 @@ def _add_priors(
     alive: list[object] = []
     if options.refine_poses:
         alive += _add_pose_priors(problem, model, images, priors)
-    if options.refine_focal:
-        alive += _add_focal_priors(problem, model, priors)
+    if options.refine_focal or options.refine_principal_point or options.refine_distortion:
+        alive += _add_camera_priors(problem, model, priors)
     return alive
 
 
@@ -216,14 +209,16 @@ def _add_pose_priors(
     images: Int64,
     priors: Priors,
 ) -> list[object]:
-    """Add one residual block an image."""
+    """Add one residual block an image: its turn, and how far its centre is off."""
     loss = pyceres.CauchyLoss(_PRIOR_LOSS_SIGMAS * priors.noise_px)
     alive: list[object] = [loss]
-    for s in images[np.isfinite(priors.rotation_sigma_rad[images])].tolist():
+    told = np.isfinite(priors.position_sigma) | np.isfinite(priors.rotation_sigma_rad)
+    told &= ~priors.held_poses
+    for s in images[told[images]].tolist():
         pose = model.frame(s + 1).rig_from_world.params  # type: ignore[union-attr]
-        sigma = np.repeat([priors.rotation_sigma_rad[s], priors.translation_sigma[s]], 3)
+        sigma = np.repeat([priors.rotation_sigma_rad[s], priors.position_sigma[s]], 3)
         cost = cost_functions.AbsolutePosePriorCost(
-            np.diag(np.square(sigma / priors.noise_px)),
+            np.diag(np.square(sigma.clip(_FIRMEST, _NO_PRIOR) / priors.noise_px)),
             pycolmap.Rigid3d(np.ascontiguousarray(priors.cam_from_world[s])),
         )
         problem.add_residual_block(cost, loss, [pose])
@@ -231,36 +226,23 @@ def _add_pose_priors(
     return alive
 
 
-def _add_focal_priors(
+def _add_camera_priors(
     problem: pyceres.Problem, model: pycolmap.Reconstruction, priors: Priors
 ) -> list[object]:
-    """Hold every camera's focal length loosely; without evidence some would run to infinity."""
+    """Hold intrinsics near what is believed; without evidence some would run to infinity."""
     alive: list[object] = []
     for camera_id in sorted(model.cameras):
-        camera = model.camera(camera_id)
-        focal = list(camera.focal_length_idxs())
-        mean, sigma = np.array(camera.params), np.full(len(camera.params), _NO_PRIOR)
-        mean[focal] = priors.focal_px[camera_id - 1]
-        sigma[focal] = _FOCAL_SIGMA * mean[focal]
+        row = camera_id - 1
+        if priors.holds_camera(row):
+            continue
+        mean = priors.camera_params[row]
+        # A prior in absolute units must hold nothing of a camera of any size.
+        sigma = priors.camera_sigma[row].clip(_FIRMEST, _NO_PRIOR * max(1.0, np.abs(mean).max()))
         cost = pyceres.factors.NormalPrior(mean, np.diag(np.square(sigma / priors.noise_px)))
-        params = camera.params
+        params = model.camera(camera_id).params
         problem.add_residual_block(cost, None, [params])
         alive += [cost, params]
     return alive
-
-
-def _read_back(
-    bundle: Bundle, model: pycolmap.Reconstruction, images: Int64, points: Int64
-) -> Bundle:
-    poses, xyz = bundle.cam_from_world.copy(), bundle.xyz.copy()
-    for s in images.tolist():
-        poses[s] = model.image(s + 1).cam_from_world().matrix()
-    for row, n in enumerate(points.tolist()):
-        xyz[n] = model.point3D(row + 1).xyz
-    cameras = list(bundle.cameras)
-    for camera_id, camera in model.cameras.items():
-        cameras[camera_id - 1] = pycolmap.Camera(camera.todict())
-    return replace(bundle, cam_from_world=poses, xyz=xyz, cameras=tuple(cameras))
 
 
 @contextmanager

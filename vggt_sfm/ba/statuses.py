@@ -11,8 +11,11 @@ from vggt_sfm.ba.bundle import Bundle
 from vggt_sfm.ba.covariance import PoseSigma
 from vggt_sfm.ba.report import ImageReport, ImageStatus
 
-# An image that keeps less than this share of what the median image keeps may be misplaced.
-_DOUBTFUL = 0.5
+# An image that keeps less than this share of what the median image keeps may be misplaced, and so
+# may all where less than GOOD_SHARE of all observations fit. On 48 rendered scenes no image of the
+# 25 with an AUC@5 above 80 was below either.
+_DOUBTFUL = 0.65
+GOOD_SHARE = 0.8
 
 
 def image_reports(
@@ -23,7 +26,9 @@ def image_reports(
     connected: Bool,
     impossible: Bool,
     reason: str,
+    fitting: float,
     sigmas: Mapping[int, PoseSigma],
+    by_rig: Bool,
 ) -> tuple[ImageReport, ...]:
     """Say for each image what holds it.
 
@@ -34,7 +39,9 @@ def image_reports(
         connected: (S,) images that tracks tie together with the largest part of the others.
         impossible: (S,) images whose predicted camera nothing can start from.
         reason: Why nothing was adjusted; empty if something was.
+        fitting: Share of all observations that fit the adjusted model.
         sigmas: Uncertainties by image id.
+        by_rig: (S,) images that stand where adjusted images of their rig put them.
     """
     before = np.bincount(seed.image_of, minlength=len(seed.names))
     after = np.bincount(seed.image_of[kept], minlength=len(seed.names))
@@ -44,7 +51,10 @@ def image_reports(
     for s, name in enumerate(seed.names):
         status: ImageStatus = "refined"
         why: str | None = None
-        if impossible[s]:
+        if by_rig[s]:
+            status = "registered"
+            why = f"placed by its rig alone: it keeps none of {before[s]} observations"
+        elif impossible[s]:
             status, why = "rejected", "its predicted camera is not a possible one"
         elif before[s] == 0:
             alone = "no verified match with another image" if len(seed.names) > 1 else reason
@@ -62,6 +72,9 @@ def image_reports(
                 f"keeps {after[s]} of {before[s]} observations, far fewer than the others; it may "
                 "be misplaced"
             )
+        elif fitting < GOOD_SHARE:
+            status = "registered"
+            why = f"only {fitting:.0%} of all observations fit, so any image may be misplaced"
         sigma = sigmas.get(int(seed.image_ids[s]))
         reports.append(
             ImageReport(
@@ -70,6 +83,7 @@ def image_reports(
                 reason=why,
                 observations=int(before[s]),
                 inliers=int(after[s]),
+                outlier_score=round(1 - float(share[s]), 4),
                 rotation_sigma_deg=sigma.rotation_deg if sigma else None,
                 translation_sigma=sigma.translation if sigma else None,
             )

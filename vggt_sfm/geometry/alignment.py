@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from vggt_sfm._checks import Float64, check_finite, check_shape
+from vggt_sfm._checks import Bool, Float64, check_finite, check_shape
+
+# A rotation that is off by this many times the median of all is a wrong one.
+_MOST_MEDIANS = 4.0
 
 
 def umeyama(source: Float64, target: Float64) -> tuple[float, Float64, Float64]:
@@ -42,3 +46,15 @@ def umeyama(source: Float64, target: Float64) -> tuple[float, Float64, Float64]:
     rotation = (u * handedness) @ vt
     scale = float((singular * handedness).sum() / variance)
     return scale, rotation, target_mean - scale * rotation @ source_mean
+
+
+def usual_rotation(turns: Rotation) -> tuple[Rotation, Bool]:
+    """Find the rotation that most of n agree on.
+
+    Returns:
+        The mean of those that agree, and which of the (n,) do: those near the one in the middle.
+    """
+    apart = np.array([(turns * turn.inv()).magnitude() for turn in turns])
+    middle = int(np.median(apart, axis=1).argmin())
+    agree = apart[middle] <= _MOST_MEDIANS * np.median(apart[middle]) + 1e-9
+    return turns[agree].mean(), np.asarray(agree)

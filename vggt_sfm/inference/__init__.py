@@ -29,6 +29,8 @@ class Predictor(Protocol):
     device: str
     advice: str | None
     """One line for the user on how to do better; None where there is nothing to say."""
+    needs_images: bool
+    """Whether it looks at network images; without, there may be none."""
 
     def __call__(self, images: Float32, scene: Scene, progress: Progress) -> Predictions:
         """Predict from (S, 3, H, W) network images in [0, 1]."""

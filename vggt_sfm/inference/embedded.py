@@ -18,6 +18,7 @@ class EmbeddedPredictor:
 
     name = EMBEDDED
     commit: str | None = None
+    needs_images = True
     advice: str | None = (
         "embedded model 'tiny': small, offline, rough cameras. VGGT-1B is far better: --model "
         "vggt-1b downloads it (5 GB, not for commercial use), --weights PATH takes your copy"

@@ -35,17 +35,35 @@ def places_by_depth(predictions: Predictions, frames: Int64, xy: Float64) -> Flo
     Returns:
         (T, N, 2) network px; NaN where a point is out of sight or hidden.
     """
+    places, difference = depth_differences(predictions, frames, xy)
+    with np.errstate(invalid="ignore"):
+        visible = np.abs(difference) <= _SAME_SURFACE
+    return np.where(visible[..., None], places, np.nan)
+
+
+def depth_differences(
+    predictions: Predictions, frames: Int64, xy: Float64
+) -> tuple[Float64, Float64]:
+    """Say where points of one frame lie in others, and how far from the surface seen there.
+
+    Args:
+        predictions: Depth and cameras of S frames.
+        frames: (T,) frame indices; the first is the points' own.
+        xy: (N, 2) network px.
+
+    Returns:
+        (T, N, 2) network px, and (T, N) by how much points are farther than the surface, relative
+        to its depth; NaN where a point is out of sight, or a depth unknown.
+    """
     query = int(frames[0])
     depth = sample_depth(predictions.depth[query], xy)
     world = unproject(xy, depth, predictions.intrinsics[query], predictions.cam_from_world[query])
     places = np.full((len(frames), len(xy), 2), np.nan)
+    difference = np.full((len(frames), len(xy)), np.nan)
     for t, s in enumerate(frames.tolist()):
-        there, far = project(world, predictions.cam_from_world[s], predictions.intrinsics[s])
-        surface = sample_depth(predictions.depth[s], there)
-        with np.errstate(invalid="ignore"):
-            visible = np.abs(far - surface) <= _SAME_SURFACE * surface
-        places[t, visible] = there[visible]
-    return places
+        places[t], far = project(world, predictions.cam_from_world[s], predictions.intrinsics[s])
+        difference[t] = far / sample_depth(predictions.depth[s], places[t]) - 1
+    return places, difference
 
 
 def median_distance(expected: Float64, found: Float64) -> float | None:

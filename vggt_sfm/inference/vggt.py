@@ -53,6 +53,7 @@ class VggtPredictor:
     """
 
     advice: str | None = None
+    needs_images = True
 
     def __init__(
         self,

@@ -103,7 +103,7 @@ def read_sparse(folder: Path) -> pycolmap.Reconstruction:
     """
     try:
         return pycolmap.Reconstruction(folder)
-    except (ValueError, RuntimeError, IndexError) as error:
+    except (ValueError, RuntimeError, IndexError, MemoryError) as error:
         raise InputError(f"{folder} holds no readable COLMAP model: {error}") from error
 
 

@@ -14,6 +14,7 @@ import pycolmap
 
 from vggt_sfm._checks import Float64, Int64
 from vggt_sfm._files import UPRIGHT_DATABASE, replacing
+from vggt_sfm._groups import pairs_within
 from vggt_sfm.errors import InputError
 from vggt_sfm.scene import Scene, Tracks
 
@@ -143,13 +144,7 @@ def _common(track: Int64, image: Int64, point2d: Int64) -> Iterator[tuple[tuple[
         image: (M,) image ids, the same at most once a track.
         point2d: (M,) 2D point of the image.
     """
-    firsts, seconds = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    # Observations are sorted by track: two of one track are k rows apart for some small k.
-    for k in range(1, int(np.bincount(track).max(initial=1))):
-        same = np.flatnonzero(track[k:] == track[:-k])
-        firsts.append(same)
-        seconds.append(same + k)
-    first, second = np.concatenate(firsts), np.concatenate(seconds)
+    first, second = pairs_within(track)
     order = np.lexsort((first, image[second], image[first]))
     first, second = first[order], second[order]
     pairs = np.stack([image[first], image[second]], axis=1)

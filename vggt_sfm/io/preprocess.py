@@ -16,6 +16,8 @@ from vggt_sfm.scene import Frame, PixelMap, Size
 PreprocessMode = Literal["crop", "pad", "fit"]
 
 _WHITE = 255
+NO_IMAGES: Float32 = np.empty((0, 3, 0, 0), np.float32)
+"""For predictors that look at none."""
 
 
 def plan_pixel_maps(
@@ -63,6 +65,24 @@ def plan_pixel_maps(
             ),
         )
         for size, r, kept in zip(sizes, resized, rows, strict=True)
+    )
+
+
+def stretched_maps(sizes: Sequence[Size], network: Size) -> tuple[PixelMap, ...]:
+    """Stretch whole images to one size, each axis by its own exact factor.
+
+    Args:
+        sizes: Upright sizes of the photographs.
+        network: What all of them become.
+    """
+    return tuple(
+        PixelMap(
+            original=size,
+            network=network,
+            scale=(network.width / size.width, network.height / size.height),
+            offset=(0.0, 0.0),
+        )
+        for size in sizes
     )
 
 

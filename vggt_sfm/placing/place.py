@@ -124,8 +124,8 @@ def sim3d(similarity: Similarity) -> pycolmap.Sim3d:
     return pycolmap.Sim3d(similarity.scale, rotation, np.array(similarity.translation))
 
 
-def _apply(found: PlacementReport) -> tuple[pycolmap.Sim3d, PlacementReport]:
-    """Turn a report that says what to apply into the similarity, with warnings."""
+def warn_of(found: PlacementReport) -> None:
+    """Tell what is weaker than it might look, and what contradicts the rest."""
     for remark in found.remarks:
         _logger.warning("%s", remark)
     if found.left_out:
@@ -135,6 +135,11 @@ def _apply(found: PlacementReport) -> tuple[pycolmap.Sim3d, PlacementReport]:
             len(found.left_out) + len(found.used),
             ", ".join(f"{one.name} by {one.residual_m:.1f} m" for one in found.left_out[:5]),
         )
+
+
+def _apply(found: PlacementReport) -> tuple[pycolmap.Sim3d, PlacementReport]:
+    """Turn a report that says what to apply into the similarity, with warnings."""
+    warn_of(found)
     if found.scale_sigma is not None and not found.scale_sigma <= GOOD_SIGMA:
         _logger.warning("the scale is uncertain by %s", _percent(found.scale_sigma))
     what = found.new_from_old

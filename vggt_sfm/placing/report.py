@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Source = Literal["distance", "positions", "gps", "none"]
+Source = Literal["distance", "positions", "gps", "rig", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,7 @@ class RunFacts:
     ok: bool
     reason: str | None = None
     bundle: BundleReport | None = None
+    rescue: dict[str, Any] | None = None  # Any: JSON, as in run.json
     skipped: tuple[SkippedFile, ...] = ()
     remarks: tuple[str, ...] = ()
     stages: tuple[dict[str, Any], ...] = ()  # Any: JSON, as in run.json

@@ -50,6 +50,7 @@ def judge(
     findings = [
         *_unadjusted(run),
         *_agreement(run, long_side_px),
+        *_look_alikes(run),
         *_weak_links(images, shared),
         *_images_left(images),
         *_accuracy(images, after, long_side_px),
@@ -121,6 +122,20 @@ def _agreement(run: RunFacts, long_side_px: float) -> Iterator[Finding]:
             words=f"tracks that took no part in the adjustment miss by {error:.2f} px",
             rule=f"their median error is above {limit:.2f} px, that is {_LARGE_HELD_OUT_PX} px at "
             f"{_ERROR_AT_PX} px of image length",
+        )
+
+
+def _look_alikes(run: RunFacts) -> Iterator[Finding]:
+    pairs = run.bundle.doubtful_pairs if run.bundle and run.status == "adjusted" else ()
+    if pairs:
+        subject = "a pair" if len(pairs) == 1 else f"{len(pairs)} pairs"
+        looks = "looks" if len(pairs) == 1 else "look"
+        yield Finding(
+            level="care",
+            words=f"{subject} of photographs {looks} alike where the cameras say otherwise "
+            f"({pairs[0].first}, {pairs[0].second})",
+            rule="less than a third of 15 or more verified matches fit the adjusted cameras: "
+            "either different things look alike, or a photograph is misplaced",
         )
 
 

@@ -13,7 +13,7 @@ import pycolmap
 import pytest
 from adjusting import adjusted, auc5, content, poses, rough, seeded
 from numpy.typing import NDArray
-from synthetic import SyntheticScene, disturbed, synthetic_scene
+from synthetic import SyntheticScene, disturbed, synthetic_scene, with_frames
 
 from vggt_sfm._log import SilentProgress
 from vggt_sfm.ba.adjust import adjust
@@ -122,7 +122,7 @@ def test_points_behind_a_camera_are_dropped_or_brought_in_front() -> None:
 
 
 def test_images_with_an_impossible_camera_are_left_out() -> None:
-    seed = seeded(rough(), share_cameras=False)
+    seed = seeded(with_frames(rough(), camera_key=[""] * 6))
     seed.camera(2).params = [0.0, 200, 150]
     seed.camera(5).params = [np.nan, 200, 150]
     _, report = adjust(seed, BundleConfig(), SilentProgress())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 import pytest
-from synthetic import SyntheticScene, synthetic_scene
+from synthetic import SyntheticScene, synthetic_scene, with_frames
 
 from vggt_sfm.ba.config import SeedConfig
 from vggt_sfm.ba.seed import drop_points_behind_cameras, seed_reconstruction
@@ -19,15 +19,6 @@ from vggt_sfm.scene import Scene, Tracks
 
 def seeded(data: SyntheticScene, **options: Any) -> pycolmap.Reconstruction:
     return seed_reconstruction(data.scene, data.predictions, data.tracks, SeedConfig(**options))
-
-
-def with_frames(data: SyntheticScene, **changes: list[Any]) -> SyntheticScene:
-    """The scene with fields of its frames replaced, one value a frame."""
-    frames = tuple(
-        replace(frame, **{name: values[s] for name, values in changes.items()})
-        for s, frame in enumerate(data.scene.frames)
-    )
-    return replace(data, scene=Scene(frames=frames, pixel_maps=data.scene.pixel_maps))
 
 
 def test_an_exact_scene_gives_an_exact_model_in_original_pixels() -> None:
@@ -64,7 +55,7 @@ def test_equal_keys_share_a_camera_with_the_median_focal_length() -> None:
     assert [model.image(s + 1).camera_id for s in range(5)] == [1, 2, 1, 1, 3]
     focals = [model.camera(c).focal_length for c in (1, 2, 3)]
     np.testing.assert_allclose(focals, [220, 1998, 14])  # network pixels are twice as large
-    assert seeded(data, share_cameras=False).num_cameras() == 5
+    assert seeded(with_frames(data, camera_key=[""] * 5)).num_cameras() == 5
 
 
 def test_exif_focal_lengths_win_where_they_are_known() -> None:
@@ -84,7 +75,13 @@ def test_exif_focal_lengths_win_where_they_are_known() -> None:
 
 @pytest.mark.parametrize(
     ("name", "params"),
-    [("PINHOLE", [440, 440, 200, 150]), ("SIMPLE_RADIAL", [440, 200, 150, 0])],
+    [
+        ("PINHOLE", [440, 440, 200, 150]),
+        ("SIMPLE_RADIAL", [440, 200, 150, 0]),
+        ("RADIAL", [440, 200, 150, 0, 0]),
+        ("OPENCV", [440, 440, 200, 150, 0, 0, 0, 0]),
+        ("OPENCV_FISHEYE", [440, 440, 200, 150, 0, 0, 0, 0]),
+    ],
 )
 def test_other_camera_models(name: str, params: list[float]) -> None:
     (camera,) = seeded(synthetic_scene(num_frames=2), camera_model=name).cameras.values()
@@ -171,7 +168,7 @@ def test_impossible_focal_lengths_do_not_count(focal: float) -> None:
     intrinsics[0, (0, 1), (0, 1)] = focal
     one = replace(data, predictions=replace(data.predictions, intrinsics=intrinsics))
     assert seeded(one).camera(1).focal_length == pytest.approx(440)
-    own = seeded(one, share_cameras=False)
+    own = seeded(with_frames(one, camera_key=[""] * 3))
     focals = [own.camera(c).focal_length for c in (1, 2, 3)]
     assert focals == pytest.approx([1.2 * 400, 440, 440])
 

@@ -10,13 +10,13 @@ from synthetic import SyntheticScene, disturbed, synthetic_scene
 
 from vggt_sfm.ba.bundle import Bundle, measure, read_bundle
 from vggt_sfm.ba.config import SeedConfig
-from vggt_sfm.ba.gauge import align, normalize, transform
+from vggt_sfm.ba.gauge import align, transform, unit_size
+from vggt_sfm.ba.relift import lift_points
 from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.ba.selection import (
     balanced_points,
     good_observations,
     largest_component,
-    lift_points,
     with_two_views,
 )
 
@@ -150,8 +150,8 @@ def test_normalized_scenes_are_of_unit_size_wherever_they_were() -> None:
     bundle = bundle_of(synthetic_scene(num_frames=5))
     far = transform(bundle, 1e6, np.eye(3), np.full(3, 1e8))
     images, points = np.ones(5, bool), np.ones(len(bundle.xyz), bool)
-    found = normalize(far, images, points)
+    found = unit_size(far, images, points).move(far)
     assert np.abs(found.xyz).max() < 20
     np.testing.assert_allclose(
-        found.xyz, normalize(bundle, images, points).xyz, atol=1e-5
+        found.xyz, unit_size(bundle, images, points).move(bundle).xyz, atol=1e-5
     )  # 1e8 leaves eight digits

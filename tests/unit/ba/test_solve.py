@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from synthetic import SyntheticScene, disturbed, synthetic_scene
 
 from vggt_sfm.ba.bundle import Bundle, measure, read_bundle
-from vggt_sfm.ba.config import SeedConfig
+from vggt_sfm.ba.config import BundleConfig, SeedConfig
+from vggt_sfm.ba.knowledge import NOTHING
+from vggt_sfm.ba.priors import make_priors
 from vggt_sfm.ba.seed import seed_reconstruction
 from vggt_sfm.ba.solve import DENSE_LIMIT, Priors, Round, solve
 from vggt_sfm.metrics.pose import relative_pose_errors
@@ -24,14 +26,8 @@ def bundle_of(data: SyntheticScene) -> Bundle:
 
 
 def no_priors(bundle: Bundle) -> Priors:
-    count = len(bundle.image_ids)
-    return Priors(
-        cam_from_world=bundle.cam_from_world,
-        rotation_sigma_rad=np.full(count, np.inf),
-        translation_sigma=np.full(count, np.inf),
-        focal_px=np.array([camera.mean_focal_length() for camera in bundle.cameras]),
-        noise_px=1.0,
-    )
+    active = np.ones(len(bundle.xy), bool)
+    return make_priors(bundle, active, 1.0, BundleConfig(pose_prior=False), NOTHING)
 
 
 def start(num_frames: int = 5) -> Bundle:
@@ -93,7 +89,7 @@ def test_a_prior_holds_an_image_and_gives_way_to_evidence() -> None:
         priors = replace(
             no_priors(bundle),
             rotation_sigma_rad=np.full(5, sigma),
-            translation_sigma=np.full(5, 5 * sigma),
+            position_sigma=np.full(5, 5 * sigma),
         )
         return run(bundle, active, STEP, priors).cam_from_world
 
@@ -105,7 +101,8 @@ def test_a_prior_holds_an_image_and_gives_way_to_evidence() -> None:
 
 def test_a_focal_prior_decides_only_where_tracks_do_not() -> None:
     bundle = bundle_of(synthetic_scene(num_frames=4, num_points=80, arc_deg=90))
-    priors = replace(no_priors(bundle), focal_px=np.array([660.0]))
+    believed = (np.array([660.0, 0, 0]),), (np.array([132.0, np.inf, np.inf]),)
+    priors = replace(no_priors(bundle), camera_params=believed[0], camera_sigma=believed[1])
     every = np.ones(len(bundle.xy), bool)
     three_points: Bool = np.asarray(bundle.point_of < 3)  # they fit at any focal length
     assert run(bundle, every, STEP, priors).cameras[0].focal_length == pytest.approx(440, rel=0.01)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import heic
 import numpy as np
@@ -19,7 +21,7 @@ from vggt_sfm.io.images import (
     read_unblended,
     read_upright,
 )
-from vggt_sfm.io.shared_cameras import separate_folders, separate_unknown_cameras
+from vggt_sfm.io.shared_cameras import with_shared_cameras
 from vggt_sfm.scene import Frame, Size
 
 EXIF_ORIENTATION = 274
@@ -324,7 +326,7 @@ def _shot(name: str, size: Size, key: str | None = None) -> Frame:
 
 def test_photos_of_one_size_share_a_camera_even_without_exif() -> None:
     frames = [_shot("a", Size(640, 480)), _shot("b", Size(640, 480)), _shot("c", Size(480, 640))]
-    assert separate_unknown_cameras(frames) == frames
+    assert with_shared_cameras(frames, "auto") == frames
 
 
 def test_photos_of_many_sizes_without_exif_have_a_camera_each() -> None:
@@ -335,7 +337,7 @@ def test_photos_of_many_sizes_without_exif_have_a_camera_each() -> None:
         _shot("d", Size(640, 480), "640x480 Maker Model"),
         _shot("e", Size(640, 480), "640x480 Maker Model"),
     ]
-    keys = [frame.camera_key for frame in separate_unknown_cameras(frames)]
+    keys = [frame.camera_key for frame in with_shared_cameras(frames, "auto")]
     assert len(set(keys[:3])) == 3
     assert keys[3] == keys[4] == "640x480 Maker Model"
 
@@ -350,11 +352,48 @@ def test_folders_have_cameras_of_their_own_with_the_rule_for_sizes_inside() -> N
         _shot("4", Size(640, 480), "640x480 Maker Model"),
         _shot("b/5", Size(640, 480), "640x480 Maker Model"),
     ]
-    found = separate_folders(frames)
+    found = with_shared_cameras(frames, "auto")
     assert [frame.name for frame in found] == [frame.name for frame in frames]
     keys = [frame.camera_key for frame in found]
     assert keys[0] == keys[1]
     assert keys[4] == keys[6]
     assert len(set(keys)) == 5
     alone = frames[2:5]
-    assert separate_folders(alone) == separate_unknown_cameras(alone)
+    assert with_shared_cameras(alone, "auto") == with_shared_cameras(alone, "exif")
+
+
+def _num_cameras(frames: list[Frame], *how: Any) -> int:
+    return len({frame.camera_key for frame in with_shared_cameras(frames, *how)})
+
+
+def test_what_shares_a_camera_can_be_chosen() -> None:
+    frames = [
+        _shot("a/1", Size(640, 480), "640x480 Maker One"),
+        _shot("a/2", Size(640, 480), "640x480 Maker Two"),
+        _shot("b/1", Size(640, 480), "640x480 Maker One"),
+        _shot("b/2", Size(480, 640), "480x640 Maker One"),
+    ]
+    counted = {how: _num_cameras(frames, how) for how in ("one", "folder", "exif", "image", "auto")}
+    assert counted == {"one": 2, "folder": 3, "exif": 3, "image": 4, "auto": 4}
+
+
+def test_a_rig_names_cameras_by_prefix(tmp_path: Path) -> None:
+    frames = [_shot(f"{side}/{n}", Size(640, 480)) for side in ("left", "right") for n in (1, 2)]
+    frames.append(_shot("other", Size(640, 480)))
+    rig = tmp_path / "rig_config.json"
+    cameras = [
+        {"image_prefix": "left/", "ref_sensor": True},
+        {
+            "image_prefix": "right/",
+            "cam_from_rig_rotation": [1, 0, 0, 0],
+            "cam_from_rig_translation": [0.1, 0, 0],
+        },
+    ]
+    rig.write_text(json.dumps([{"cameras": cameras}]))
+    assert _num_cameras(frames, "one", rig) == 3
+    assert _num_cameras(frames[:4], "one", rig) == 2
+    with pytest.raises(InputError, match="no photograph begins with right/"):
+        with_shared_cameras(frames[:2], "one", rig)
+    rig.write_text("no rig")
+    with pytest.raises(InputError, match="not a COLMAP rig_config"):
+        with_shared_cameras(frames, "one", rig)
