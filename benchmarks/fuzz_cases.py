@@ -92,6 +92,8 @@ _BUNDLE_OPTIONS: Choices = {
     "refine_distortion": ("auto", "yes", "no"),
     "refine_principal_point": ("auto", "yes", "no"),
     "loss_px": (None, 1.0, 1e-6, 0.1, 10.0, 1e6),
+    "focal_sigma": (0.2, 1e-6, 10.0),
+    "exif_focal_sigma": (0.1, 1e-6, 10.0),
     "max_error_px": (4.0, 1e-6, 0.5, 50.0, 1e9),
     "min_angle_deg": (1.0, 0.0, 5.0, 90.0),
     "early_points": (300, 0, 1, 10),

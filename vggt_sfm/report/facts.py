@@ -59,6 +59,9 @@ class ModelFacts:
     mean_track_length: float | None
     median_angle_deg: float | None
     """Largest angle between two rays of a point, its median over the points."""
+    radial_bias_px: float | None = None
+    """By how much observations lie farther from the middle than projections, or nearer, in the ring
+    around it where that is largest; None with few observations."""
     depth_in_baselines: float | None
     """Median distance from photographs to their points, in units of the cameras' extent."""
 

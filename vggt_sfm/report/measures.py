@@ -16,6 +16,8 @@ from vggt_sfm.report.facts import Histogram, ModelFacts
 _GRID = 8
 _LONGEST_BIN = 12
 _ERROR_BINS = 24
+# Rings from the middle to where the longer side ends.
+_RINGS, _LEAST_IN_A_RING = 5, 100
 # Angles are measured on this many points at most, evenly spread over the ids.
 _ANGLE_POINTS = 4000
 
@@ -31,6 +33,8 @@ class Observations:
     projected: Float64  # (M, 2) px, NaN for points without projection
     xyz: Float64  # (N, 3) scene units
     centers: Float64  # (S, 3) of the cameras, NaN for images that are not in the model
+    principal: Float64  # (S, 2) px, likewise
+    half_px: Float64  # (S,) half the longer side of the images, likewise
 
     @property
     def errors_px(self) -> Float64:
@@ -44,6 +48,7 @@ def observations(model: pycolmap.Reconstruction, names: tuple[str, ...]) -> Obse
     xyz, _, _ = point_arrays(model)
     images = {image.name: image for image in model.images.values() if image.has_pose}
     centers = np.full((len(names), 3), np.nan)
+    principal, half_px = np.full((len(names), 2), np.nan), np.full(len(names), np.nan)
     seen, counts = [], []
     for s, name in enumerate(names):
         counts.append(0)
@@ -51,6 +56,9 @@ def observations(model: pycolmap.Reconstruction, names: tuple[str, ...]) -> Obse
             seen.append(observed(model, images[name]))
             counts[-1] = len(seen[-1].xy)
             centers[s] = invert(images[name].cam_from_world().matrix())[:, 3]
+            camera = model.cameras[images[name].camera_id]
+            principal[s] = camera.principal_point_x, camera.principal_point_y
+            half_px[s] = max(camera.width, camera.height) / 2
     mine = [row_of[i] for each in seen for i in each.point_ids.tolist()]
     return Observations(
         names=names,
@@ -60,6 +68,8 @@ def observations(model: pycolmap.Reconstruction, names: tuple[str, ...]) -> Obse
         projected=np.concatenate([np.empty((0, 2)), *(each.projected for each in seen)]),
         xyz=xyz,
         centers=centers,
+        principal=principal,
+        half_px=half_px,
     )
 
 
@@ -96,6 +106,7 @@ def model_facts(seen: Observations) -> ModelFacts:
         median_error_px=float(np.median(errors)) if len(errors) else None,
         mean_track_length=float(lengths.mean()) if len(lengths) else None,
         median_angle_deg=_median_angle_deg(seen),
+        radial_bias_px=_radial_bias_px(seen),
         depth_in_baselines=float(np.median(rays)) / extent if len(rays) and extent else None,
     )
 
@@ -106,6 +117,24 @@ def _mean_of_points(seen: Observations) -> float:
     rows, errors = seen.point_of[finite], seen.errors_px[finite]
     counts, sums = np.bincount(rows), np.bincount(rows, errors)
     return float(np.mean(sums[counts > 0] / counts[counts > 0]))
+
+
+def _radial_bias_px(seen: Observations) -> float | None:
+    """Return the largest median of what errors have away from the middle, over rings around it.
+
+    Noise and wrong matches have no preferred direction; a lens that the camera model lacks has.
+    """
+    away = seen.xy - seen.principal[seen.image_of]
+    distance = np.linalg.norm(away, axis=1)
+    outward = ((seen.xy - seen.projected) * away).sum(axis=1) / np.maximum(distance, 1e-9)
+    ring = np.floor(distance / seen.half_px[seen.image_of] * _RINGS)
+    finite = np.isfinite(outward)
+    medians = [
+        abs(float(np.median(outward[mine])))
+        for mine in (finite & (ring == k) for k in range(2 * _RINGS))
+        if mine.sum() >= _LEAST_IN_A_RING
+    ]
+    return max(medians) if medians else None
 
 
 def track_lengths(seen: Observations) -> Int64:

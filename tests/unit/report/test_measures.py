@@ -6,7 +6,7 @@ import numpy as np
 import pycolmap
 import pytest
 from reported import seeded
-from synthetic import synthetic_scene
+from synthetic import synthetic_scene, through_lens
 
 from vggt_sfm.report.measures import (
     Observations,
@@ -99,3 +99,18 @@ def test_a_model_without_points_and_images_outside_it_are_no_error() -> None:
     assert (facts.points, facts.median_error_px, facts.median_angle_deg) == (0, None, None)
     assert shared_points(empty).tolist() == [[0, 0], [0, 0]]
     assert sum(error_histogram(empty).counts) == 0
+
+
+def test_errors_that_point_outwards_tell_a_lens_and_noise_does_not() -> None:
+    plain = synthetic_scene(num_frames=6, num_points=300, pixel_noise=0.5)
+    model = seeded(plain)
+    names = tuple(frame.name for frame in plain.scene.frames)
+    noise = model_facts(observations(model, names)).radial_bias_px
+    lens = pycolmap.Camera(
+        model="SIMPLE_RADIAL", width=400, height=300, params=[440.0, 200, 150, 0.2]
+    )
+    bent = seeded(through_lens(plain, lens, 0.5))
+    told = model_facts(observations(bent, names)).radial_bias_px
+    assert noise is not None
+    assert told is not None
+    assert noise < 0.15 < 0.5 < told

@@ -86,6 +86,7 @@ def test_frames_apart_are_named_by_runs() -> None:
     [
         (model_facts(median_error_px=1.6), "miss their pixels by 1.6 px"),
         (model_facts(median_angle_deg=1.2), "hardly moved"),
+        (model_facts(radial_bias_px=0.2), "the lens bends pictures by 0.20 px"),
     ],
 )
 def test_inexact_models_need_care(after: ModelFacts, words: str) -> None:
