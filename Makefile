@@ -24,8 +24,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 demo: $(VENV)/installed  ## reconstruct a rendered scene whose cameras are known
 	$(BIN)/vggt-sfm demo -o build/demo
 
+# One process a core, each with one thread: torch's threads wait for each other where cores are busy.
 test: $(VENV)/dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-all: $(VENV)/dev
 	$(BIN)/python -m pytest --run-slow

@@ -151,7 +151,7 @@ def test_feed_forward_model_is_on_disk_before_the_adjustment_starts(
     assert read_sparse(tmp_path / "out" / "sparse" / "0").num_points3D() == model.num_points3D()
 
 
-REJECTING = ReconstructConfig(adjust=BundleConfig(min_observations=100000))
+REJECTING = ReconstructConfig(adjust=BundleConfig(min_observations=100000), rescue=False)
 
 
 def test_rejected_adjustment_leaves_the_feed_forward_model(room: Path, tmp_path: Path) -> None:

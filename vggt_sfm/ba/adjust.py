@@ -150,7 +150,7 @@ def _adjust(
     believable &= _count(seed.image_of[kept], len(images)) >= config.min_observations
     kept = with_two_views(seed, kept & believable[seed.image_of])
     # What tied images together may be wrong matches, as between photographs of two places.
-    tied = largest_component(seed, kept)
+    tied = largest_component(seed, kept, config.min_observations)
     kept = with_two_views(seed, kept & tied[seed.image_of])
     tried = replace(tried, connected=images & (tied | ~believable))
     refined: Bool = np.asarray(_count(seed.image_of[kept], len(images)) > 0)

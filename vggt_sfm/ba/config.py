@@ -49,7 +49,8 @@ class BundleConfig:
     early_points: int = 80
     """Points an image in the rounds before the last, chosen for coverage; 0 takes all."""
     min_observations: int = 12
-    """Images with fewer good observations keep their predicted pose."""
+    """Images with fewer good observations, or fewer in common with the others, keep their predicted
+    pose."""
     max_seconds: float | None = None
     """Stop after about this long and keep what there is; makes results depend on the machine."""
     threads: int | None = None

@@ -23,8 +23,10 @@ def with_two_views(bundle: Bundle, active: Bool) -> Bool:
     return active & (views[bundle.point_of] >= 2)
 
 
-def largest_component(bundle: Bundle, active: Bool) -> Bool:
-    """Return the (S,) images of the largest set connected by shared tracks.
+def largest_component(
+    bundle: Bundle, active: Bool, least_shared: int = _LEAST_SHARED_TRACKS
+) -> Bool:
+    """Return the (S,) images of the largest set connected by shared tracks, so many at least.
 
     Equal sizes are decided by the number of observations, then by the order of the images.
     """
@@ -34,7 +36,7 @@ def largest_component(bundle: Bundle, active: Bool) -> Bool:
         shape=(num_images, len(bundle.xyz)),
     ).tocsr()
     shared = (sees @ sees.T).toarray()
-    _, component = connected_components(shared >= _LEAST_SHARED_TRACKS, directed=False)
+    _, component = connected_components(shared >= least_shared, directed=False)
     images = np.bincount(component)
     observations = np.bincount(component[bundle.image_of[active]], minlength=len(images))
     best = np.lexsort((-np.arange(len(images)), observations, images))[-1]

@@ -33,7 +33,7 @@ class Observations:
     projected: Float64  # (M, 2) px, NaN for points without projection
     xyz: Float64  # (N, 3) scene units
     centers: Float64  # (S, 3) of the cameras, NaN for images that are not in the model
-    principal: Float64  # (S, 2) px, likewise
+    principal: Float64  # (S, 2) px, likewise, and for panoramas
     half_px: Float64  # (S,) half the longer side of the images, likewise
 
     @property
@@ -57,7 +57,8 @@ def observations(model: pycolmap.Reconstruction, names: tuple[str, ...]) -> Obse
             counts[-1] = len(seen[-1].xy)
             centers[s] = invert(images[name].cam_from_world().matrix())[:, 3]
             camera = model.cameras[images[name].camera_id]
-            principal[s] = camera.principal_point_x, camera.principal_point_y
+            where = list(camera.principal_point_idxs())  # none: a panorama
+            principal[s] = np.array(camera.params)[where] if where else (np.nan, np.nan)
             half_px[s] = max(camera.width, camera.height) / 2
     mine = [row_of[i] for each in seen for i in each.point_ids.tolist()]
     return Observations(
