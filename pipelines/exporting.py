@@ -11,12 +11,13 @@ from vggt_sfm._log import Progress, SilentProgress, get_logger
 from vggt_sfm.export.colmap import export_colmap, export_colmap_text, export_gsplat
 from vggt_sfm.export.depth_files import export_depth_exr, export_depth_npz
 from vggt_sfm.export.gltf import export_glb
-from vggt_sfm.export.nerfstudio import DEPTH, POINTS, TRANSFORMS, export_nerfstudio
+from vggt_sfm.export.nerfstudio import DEPTH, POINTS, export_nerfstudio
 from vggt_sfm.export.photo_folders import IMAGES, MASKS
 from vggt_sfm.export.points import export_ply
 from vggt_sfm.export.trajectories import export_kitti, export_tum
 from vggt_sfm.export.words import ExportConfig, ExportWord, check_capable
 from vggt_sfm.io.opened import OpenedModel
+from vggt_sfm.io.transforms import TRANSFORMS
 from vggt_sfm.io.video import frame_times
 from vggt_sfm.pipelines import stages
 from vggt_sfm.pipelines.claims import check_sources, claimed

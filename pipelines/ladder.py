@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from vggt_sfm.ba.bundle import read_bundle
 from vggt_sfm.ba.knowledge import Knowledge
-from vggt_sfm.ba.selection import largest_component
 from vggt_sfm.ba.trouble import Trouble, trouble
 from vggt_sfm.pipelines.config import ReconstructConfig
 from vggt_sfm.pipelines.run import Run
@@ -103,6 +99,8 @@ class Ladder:
     """What the next rung stands on."""
     closer: Start | None = None
     """The prediction with more matches, once these have been looked for."""
+    closer_unconnected: frozenset[str] = frozenset()
+    """Images that these do not tie to the others either."""
     reports: list[RungReport] = field(default_factory=list)
 
     @property
@@ -111,11 +109,5 @@ class Ladder:
         found = self.best.trouble
         alone = set(found.unconnected)
         if self.closer is not None:
-            alone &= _unconnected(self.closer.seed)
+            alone &= self.closer_unconnected
         return [name for name in found.images if name not in alone]
-
-
-def _unconnected(model: pycolmap.Reconstruction) -> set[str]:
-    bundle = read_bundle(model)
-    reached = largest_component(bundle, np.ones(len(bundle.xy), bool))
-    return {name for name, within in zip(bundle.names, reached, strict=True) if not within}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vggt_sfm._log import get_logger
-from vggt_sfm.ba.bundle import read_bundle
+from vggt_sfm.io.colmap import poses_by_name
 from vggt_sfm.pipelines.ladder import Attempt, Ladder, RescueReport, RungReport
 from vggt_sfm.pipelines.rungs import (
     Rung,
@@ -116,6 +116,6 @@ def _tried(ladder: Ladder, name: str, rung: Rung) -> RungReport:
 
 def _cameras(seed: pycolmap.Reconstruction) -> list[list[float]]:
     """Return what tells one start from another with the same tracks."""
-    bundle = read_bundle(seed)
-    poses = bundle.cam_from_world.reshape(len(bundle.names), -1).tolist()
-    return [*poses, *([float(value) for value in camera.params] for camera in bundle.cameras)]
+    poses = [pose.ravel().tolist() for _, pose in sorted(poses_by_name(seed).items())]
+    cameras = [list(map(float, camera.params)) for _, camera in sorted(seed.cameras.items())]
+    return [*poses, *cameras]

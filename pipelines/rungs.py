@@ -20,6 +20,7 @@ from vggt_sfm.ba.global_cameras import global_cameras
 from vggt_sfm.ba.left_out import resected
 from vggt_sfm.ba.relift import with_cameras
 from vggt_sfm.ba.seed import seed_reconstruction
+from vggt_sfm.ba.selection import largest_component
 from vggt_sfm.inference.given import GivenPredictor
 from vggt_sfm.pipelines.keys import database_key, how_to_predict
 from vggt_sfm.pipelines.ladder import Ladder, Start
@@ -123,9 +124,15 @@ def more_matches(ladder: Ladder) -> Start | str:
         ladder.knowledge.value,
     )
     ladder.closer = start = Start(seed=seed, tracks=tracks)
+    ladder.closer_unconnected = _unconnected(read_bundle(seed))
     if ladder.best.adjusted.report.status != "refined":
         return start
     return _placed_again(ladder, start, ladder.best.trouble.images)[1]
+
+
+def _unconnected(bundle: Bundle) -> frozenset[str]:
+    reached = largest_component(bundle, np.ones(len(bundle.xy), bool))
+    return frozenset(np.array(bundle.names)[~reached].tolist())
 
 
 def without_prediction(ladder: Ladder) -> Start | str:

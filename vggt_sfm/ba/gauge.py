@@ -10,17 +10,14 @@ import numpy as np
 from vggt_sfm._checks import Bool, Float64
 from vggt_sfm.ba.bundle import Bundle
 from vggt_sfm.geometry.alignment import umeyama
-from vggt_sfm.geometry.rigid import invert
+from vggt_sfm.geometry.rigid import in_moved_world, invert
 
 
 def transform(bundle: Bundle, scale: float, rotation: Float64, translation: Float64) -> Bundle:
     """Move the world: ``new = scale * rotation @ old + translation``."""
-    poses = bundle.cam_from_world
-    rotations = poses[:, :, :3] @ rotation.T
-    translations = scale * poses[:, :, 3] - rotations @ translation
     return replace(
         bundle,
-        cam_from_world=np.concatenate([rotations, translations[..., None]], axis=2),
+        cam_from_world=in_moved_world(bundle.cam_from_world, scale, rotation, translation),
         xyz=scale * bundle.xyz @ rotation.T + translation,
         rigs=bundle.rigs.scaled(scale) if bundle.rigs is not None else None,
     )
@@ -38,9 +35,7 @@ class Similarity(NamedTuple):
 
     def move_pose(self, cam_from_world: Float64) -> Float64:
         """Apply it to the world of (…, 3, 4) poses."""
-        rotation = cam_from_world[..., :3]
-        moved = self.scale * cam_from_world[..., 3] - rotation @ self.translation
-        return np.concatenate([rotation, moved[..., None]], axis=-1)
+        return in_moved_world(cam_from_world, self.scale, np.eye(3), self.translation)
 
     def inverse(self) -> Similarity:
         """Return the way back."""

@@ -24,9 +24,9 @@ from vggt_sfm.export.transforms import transforms, turned_points, write_transfor
 from vggt_sfm.io.opened import OpenedModel
 from vggt_sfm.io.photos import exported_name
 from vggt_sfm.io.ply import write_points
+from vggt_sfm.io.transforms import TRANSFORMS
 from vggt_sfm.scene import Frame
 
-TRANSFORMS = "transforms.json"
 POINTS = "sparse_pc.ply"
 DEPTH = "depth_png"
 _PARTS = ".nerfstudio.tmp"

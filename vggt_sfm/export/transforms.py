@@ -15,13 +15,12 @@ from vggt_sfm._files import replacing
 from vggt_sfm.errors import InputError
 from vggt_sfm.geometry.rigid import compose, invert, transform_points
 from vggt_sfm.io.opened import OpenedModel, point_arrays
+from vggt_sfm.io.transforms import GL_AXES
 
 # COLMAP's first camera looks along +z with y down; these programs want z up. A world of east,
 # north and up is there already.
 _Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, 0], [0, -1.0, 0, 0]])
 _AS_IS = np.eye(3, 4)
-# OpenCV's camera axes to those of OpenGL: y up, z backwards.
-_GL_AXES = np.diag([1.0, -1.0, -1.0])
 _LARGEST_AABB = 128
 _MOST_POINTS = 98  # percent that instant-ngp's box has to hold
 _DIGITS = 15
@@ -76,7 +75,7 @@ def transforms(
     frames = []
     for image in images:
         world_from_cam = invert(image.cam_from_world().matrix())
-        world_from_cam[:, :3] = world_from_cam[:, :3] @ _GL_AXES
+        world_from_cam[:, :3] = world_from_cam[:, :3] @ GL_AXES
         matrix = np.vstack([compose(turn, world_from_cam), [0, 0, 0, 1]])
         own = {} if shared else lenses[image.camera_id]
         matrix = np.round(matrix, _DIGITS) + 0.0  # no minus zero

@@ -29,6 +29,25 @@ def invert(a_from_b: Float64) -> Float64:
     return np.concatenate([rotation, -rotation @ a_from_b[..., 3:]], axis=-1)
 
 
+def in_moved_world(
+    cam_from_world: Float64, scale: float, rotation: Float64, translation: Float64
+) -> Float64:
+    """Return poses after a similarity of the world, ``new = scale * rotation @ old + translation``.
+
+    Args:
+        cam_from_world: (…, 3, 4); the cameras' own axes grow with the world.
+        scale: Positive.
+        rotation: (3, 3).
+        translation: (3,).
+
+    Returns:
+        (…, 3, 4).
+    """
+    rotations = cam_from_world[..., :3] @ rotation.T
+    translations = scale * cam_from_world[..., 3] - rotations @ translation
+    return np.concatenate([rotations, translations[..., None]], axis=-1)
+
+
 def transform_points(b_from_a: Float64, xyz: Float64) -> Float64:
     """Move points from one frame to another.
 

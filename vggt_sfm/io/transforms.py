@@ -21,8 +21,8 @@ from vggt_sfm.io.transforms_words import Words
 TRANSFORMS = "transforms.json"
 PHOTO_FOLDERS = ("images", "../images", "../../images")
 """Where photographs usually are, relative to the file of a model or its folder."""
-# OpenGL's camera axes to those of OpenCV: y down, z ahead.
-_CV_AXES = np.diag([1.0, -1.0, -1.0])
+GL_AXES = np.diag([1.0, -1.0, -1.0])
+"""OpenGL's camera axes, y up and z back, in those of OpenCV, and the other way round."""
 _ROUNDING = 1e-3  # of rotations, which some write with few digits
 # Blender's scripts leave the suffix out, and mean this one.
 _SUFFIXES = (".png", *sorted(IMAGE_SUFFIXES))
@@ -117,7 +117,7 @@ def _unapplied(world_from_cam: Float64, words: Words) -> Float64:
         scale, applied = words.motion("applied_transform")
         centers = (centers - applied[:, 3]) @ applied[:, :3] / scale
         rotations = applied[:, :3].T @ rotations
-    return np.concatenate([rotations @ _CV_AXES, centers[:, :, None]], axis=2)
+    return np.concatenate([rotations @ GL_AXES, centers[:, :, None]], axis=2)
 
 
 def _model(

@@ -13,7 +13,7 @@ from vggt_sfm._checks import Float64
 from vggt_sfm.ba.knowledge import Knowledge, KnownCamera, KnownPose, KnownRig, plain_pose
 from vggt_sfm.errors import InputError
 from vggt_sfm.geometry.alignment import usual_rotation
-from vggt_sfm.geometry.rigid import compose, invert
+from vggt_sfm.geometry.rigid import compose, in_moved_world, invert
 from vggt_sfm.metrics.trajectory import stand_apart
 from vggt_sfm.placing.local_frame import east_north_up
 from vggt_sfm.placing.place import sim3d, warn_of
@@ -202,9 +202,7 @@ def _extent(xyz: Float64) -> float:
 
 def _moved(cam_from_world: Float64, moving: Similarity) -> Float64:
     turn = Rotation.from_quat(moving.quat_xyzw).as_matrix()
-    rotation = cam_from_world[:, :, :3] @ turn.T
-    shift = moving.scale * cam_from_world[:, :, 3] - rotation @ np.array(moving.translation)
-    return np.concatenate([rotation, shift[:, :, None]], axis=2)
+    return in_moved_world(cam_from_world, moving.scale, turn, np.array(moving.translation))
 
 
 def _contradicts(cam_from_world: Float64, known: KnownPose) -> bool:
